@@ -1,0 +1,1 @@
+"""The offtui command. Imports late, so that the first paint is early."""

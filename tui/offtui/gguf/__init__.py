@@ -1,0 +1,1 @@
+"""What a model file says, and which model files there are."""

@@ -1,0 +1,1 @@
+"""Measuring the machine: devices, RAM, CPU; unknown is None."""

@@ -1,0 +1,1 @@
+"""Pure arithmetic: bytes and speed of every offload."""

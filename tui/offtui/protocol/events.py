@@ -1,0 +1,133 @@
+"""Frames from a worker to the parent. Times are ``time.monotonic()``, one clock for all processes of a machine."""
+
+from typing import Literal
+
+import msgspec
+
+from offtui.protocol.facts import DeviceFacts, DeviceLedger, Failure, HeaderFacts, LayerCount, ModelFacts, Timings
+from offtui.protocol.spec import LoadSpec, Sampling
+
+LoadStep = Literal["devices", "header", "plan", "weights", "context", "warmup"]
+Channel = Literal["answer", "reasoning"]
+Stop = Literal["end", "stop_string", "max_tokens", "context_full", "cancelled"]
+
+
+class _Event(msgspec.Struct, frozen=True, tag_field="event"):
+    pass
+
+
+class Hello(_Event, frozen=True, tag="hello"):
+    """The handshake: imports are done, requests are read."""
+
+    pid: int
+    llama_cpp: str
+    """Version of llama-cpp-python."""
+    backends: tuple[str, ...]
+    """Of the installed llama.cpp: ``("CPU", "RPC")``, ``("CUDA", "CPU")``."""
+
+
+class LoadProgress(_Event, frozen=True, tag="load_progress"):
+    """How far the load is. ``fraction`` is 0…1 of the step ``weights``, else 0."""
+
+    step: LoadStep
+    fraction: float
+
+
+class Loaded(_Event, frozen=True, tag="loaded"):
+    """The model is ready and warmed up; this is the truth about what lies where."""
+
+    model: ModelFacts
+    spec: LoadSpec
+    """As loaded: every ``None`` of the wanted spec has its value."""
+    layers: LayerCount
+    devices: tuple[DeviceLedger, ...]
+    """What the load put where; the CPU is one of them."""
+    memory: tuple[DeviceFacts, ...]
+    """All devices with their free and total memory after the load."""
+    n_ctx: int
+    flash_attn: bool
+    sampling: Sampling
+    """The file's own defaults over llama.cpp's."""
+    notices: tuple[str, ...]
+    """What a person should know: no GPU device, no chat template, a clamped context."""
+    load_seconds: float
+
+
+class LoadFailed(_Event, frozen=True, tag="load_failed"):
+    """Nothing is loaded; the worker exits."""
+
+    failure: Failure
+
+
+class TurnStarted(_Event, frozen=True, tag="turn_started"):
+    """The prompt is rendered and tokenized; prompt eval begins."""
+
+    turn: int
+    prompt_tokens: int
+    reused_tokens: int
+
+
+class PromptProgress(_Event, frozen=True, tag="prompt_progress"):
+    """Prompt tokens in the KV cache, reused ones among them."""
+
+    turn: int
+    done: int
+    total: int
+
+
+class Piece(_Event, frozen=True, tag="piece"):
+    """Some text of the answer, cleaned; whole characters."""
+
+    turn: int
+    channel: Channel
+    text: str
+    tokens: int
+    """Tokens of the answer until now, reasoning and invisible ones too."""
+    n_past: int
+    time: float
+    """When the last of them was sampled."""
+
+
+class TurnEnded(_Event, frozen=True, tag="turn_ended"):
+    """The answer is complete, or was stopped; what came is kept in either case."""
+
+    turn: int
+    stop: Stop
+    timings: Timings
+
+
+class TurnFailed(_Event, frozen=True, tag="turn_failed"):
+    """The turn could not be answered; the model is still loaded."""
+
+    turn: int
+    failure: Failure
+
+
+class DeviceMemory(_Event, frozen=True, tag="device_memory"):
+    """Free and total memory of the devices, asked of their backends about twice a second."""
+
+    devices: tuple[DeviceFacts, ...]
+    time: float
+
+
+class HeaderRead(_Event, frozen=True, tag="header_read"):
+    """Answer to ``ReadHeader``."""
+
+    path: str
+    header: HeaderFacts | None
+    failure: Failure | None = None
+
+
+Event = (
+    Hello
+    | LoadProgress
+    | Loaded
+    | LoadFailed
+    | TurnStarted
+    | PromptProgress
+    | Piece
+    | TurnEnded
+    | TurnFailed
+    | DeviceMemory
+    | HeaderRead
+)

@@ -1,0 +1,142 @@
+"""What a worker found out: the model, the devices, what lies where, what went wrong. All sizes are bytes."""
+
+from typing import Literal
+
+import msgspec
+
+DeviceKind = Literal["cpu", "gpu", "igpu", "accel", "rpc"]
+
+FailureKind = Literal[
+    "not_found",
+    "permission",
+    "not_gguf",
+    "truncated",
+    "unsupported",
+    "no_tokenizer",
+    "out_of_range",
+    "rpc_unreachable",
+    "rpc_busy",
+    "rpc_mismatch",
+    "device_lost",
+    "out_of_memory",
+    "cancelled",
+    "prompt_too_long",
+    "bad_template",
+    "timeout",
+    "crashed",
+    "internal",
+]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why something did not work, for a person: one sentence, the proof, and what to do."""
+
+    kind: FailureKind
+    message: str
+    """One clear sentence, cleaned."""
+    evidence: str = ""
+    """The line of llama.cpp's log or of the system that proves it."""
+    advice: str = ""
+    """What to do about it; may be empty."""
+
+
+class DeviceFacts(msgspec.Struct, frozen=True):
+    """A ggml device as its backend describes it."""
+
+    name: str
+    """ggml's name: ``CPU``, ``CUDA0``, ``Vulkan1``, ``MTL0``, ``RPC0``."""
+    kind: DeviceKind
+    description: str
+    """``NVIDIA GeForce RTX 4060``; of an RPC device its ``host:port`` and description."""
+    free: int | None
+    total: int | None
+    """Memory; of the CPU device the RAM. ``None``: the backend does not know."""
+
+
+class DeviceLedger(msgspec.Struct, frozen=True):
+    """What a load put on one device, from the buffers llama.cpp allocated there."""
+
+    name: str
+    kind: DeviceKind
+    weights: int
+    kv: int
+    """KV cache and recurrent state."""
+    compute: int
+    """Compute and output buffers."""
+    layers: int
+    """Layers of the model there; the output layer counts as one."""
+    mapped: int = 0
+    """Of ``weights``: read-only pages of the file, which the system can drop (CPU only)."""
+
+    @property
+    def total(self) -> int:
+        """Bytes of all purposes."""
+        return self.weights + self.kv + self.compute
+
+
+class LayerCount(msgspec.Struct, frozen=True):
+    """Offloaded layers: asked for, got by where the buffers are, and the most there is (n_layer + 1)."""
+
+    asked: int
+    got: int
+    max: int
+
+
+class ModelFacts(msgspec.Struct, frozen=True):
+    """What the file says of itself; names are cleaned for the screen."""
+
+    path: str
+    name: str
+    arch: str
+    quant: str
+    """``Q4_K_M``, ``Q8_0``; ``""`` unknown."""
+    n_layer: int
+    n_ctx_train: int
+    n_params: int
+    file_bytes: int
+    n_vocab: int
+    n_embd: int
+    has_template: bool
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one turn, from the worker's own clock and ``llama_perf_context``. Seconds, tokens, tokens per second."""
+
+    prompt_tokens: int
+    """All tokens of the prompt."""
+    reused_tokens: int
+    """Of them taken from the KV cache."""
+    prompt_seconds: float
+    ttft_seconds: float
+    """From the request's arrival at the worker to the first token."""
+    tokens: int
+    """Tokens of the answer."""
+    eval_seconds: float
+    n_past: int
+    """Tokens now in the KV cache."""
+
+    @property
+    def prompt_tps(self) -> float | None:
+        """Prompt eval speed over the tokens that were not reused."""
+        fresh = self.prompt_tokens - self.reused_tokens
+        return fresh / self.prompt_seconds if fresh > 0 and self.prompt_seconds > 0 else None
+
+    @property
+    def tps(self) -> float | None:
+        """Generation speed; the first token belongs to the prompt."""
+        return (self.tokens - 1) / self.eval_seconds if self.tokens > 1 and self.eval_seconds > 0 else None
+
+
+class HeaderFacts(msgspec.Struct, frozen=True):
+    """What a GGUF header says, for lists: read by llama.cpp's own reader in a disposable process."""
+
+    path: str
+    kind: Literal["model", "embedding", "mmproj", "lora", "vocabulary", "unsupported"]
+    name: str
+    arch: str
+    quant: str
+    n_layer: int
+    n_ctx_train: int
+    n_params: int
+    file_bytes: int
+    """Of all parts."""

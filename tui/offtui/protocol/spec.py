@@ -1,0 +1,69 @@
+"""What is asked of a worker: how to load, how to sample, what has been said."""
+
+from typing import Literal
+
+import msgspec
+
+FlashAttn = Literal["auto", "on", "off"]
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
+Role = Literal["system", "user", "assistant"]
+
+
+class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A load as it is wanted. Names and meanings are llama.cpp's; ``None`` leaves the choice to the worker."""
+
+    model: str
+    """Path of the GGUF; of split files the first part."""
+    n_gpu_layers: int | None = None
+    """0…n_layer+1: 1 is the output layer, k the output and the last k-1 blocks. ``None``: what the plan says fits."""
+    n_ctx: int | None = None
+    """Tokens of context. ``None``: the model's own, at most 8192."""
+    n_batch: int = 2048
+    n_ubatch: int = 512
+    n_threads: int | None = None
+    """``None``: one less than the cores, so that the terminal stays quick."""
+    n_threads_batch: int | None = None
+    type_k: CacheType = "f16"
+    type_v: CacheType = "f16"
+    flash_attn: FlashAttn = "auto"
+    offload_kqv: bool = True
+    use_mmap: bool = True
+    main_gpu: int = 0
+    tensor_split: tuple[float, ...] = ()
+    """Shares of the layers per device; empty: by free memory, as llama.cpp does."""
+    rpc: tuple[str, ...] = ()
+    """RPC devices, ``host:port`` each."""
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How tokens are chosen. ``None``: the value in the file (``general.sampling.*``), else llama.cpp's default."""
+
+    temperature: float | None = None
+    """0 is greedy. llama.cpp's default 0.8."""
+    top_k: int | None = None
+    """llama.cpp's default 40; 0 keeps all."""
+    top_p: float | None = None
+    """llama.cpp's default 0.95."""
+    min_p: float | None = None
+    """llama.cpp's default 0.05."""
+    repeat_last_n: int | None = None
+    """Tokens the penalties look back on. llama.cpp's default 64; -1 is the whole context."""
+    repeat_penalty: float | None = None
+    """llama.cpp's default 1.0, which is none."""
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    """``None``: another one each time."""
+    max_tokens: int | None = None
+    """Tokens of the answer at most; ``None``: as long as the context lasts."""
+    stop: tuple[str, ...] = ()
+    """Texts that end the answer; they are not part of it."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of the conversation as the chat template gets it."""
+
+    role: Role
+    content: str
+    reasoning: str = ""
+    """What the model thought before ``content``; templates that know ``reasoning_content`` get it."""

@@ -1,0 +1,1 @@
+"""The child: llama.cpp behind frames. The only floor that imports llama_cpp."""
