@@ -1,0 +1,76 @@
+"""What one look at the machine found: frozen values in bytes, fractions 0…1, Watts and °C; unknown is ``None``, never 0."""
+
+import msgspec
+
+
+class GpuProcess(msgspec.Struct, frozen=True):
+    """A process that holds memory of a GPU. In a container the number may be the host's."""
+
+    pid: int
+    name: str
+    used: int | None = None
+    """Bytes of the GPU's memory; the driver does not always tell."""
+
+
+class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
+    """One GPU, or one MIG instance of one, as its driver reports it."""
+
+    index: int
+    """Position in the list, from 0; not the number llama.cpp gives it."""
+    name: str
+    uuid: str | None = None
+    total: int | None = None
+    used: int | None = None
+    free: int | None = None
+    unified: bool = False
+    """The memory is the machine's RAM: ``total`` and ``free`` are RAM total and available."""
+    util: float | None = None
+    """Share of the last period in which a kernel ran; not how hard."""
+    mem_util: float | None = None
+    """Share of the last period in which memory was read or written."""
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    energy_j: float | None = None
+    """Joules since the driver was loaded; differences count."""
+    temp_c: float | None = None
+    clock_mhz: int | None = None
+    fan: float | None = None
+    processes: tuple[GpuProcess, ...] = ()
+
+
+class HostSample(msgspec.Struct, frozen=True, kw_only=True):
+    """RAM and processors; in a container with a memory limit, the RAM of the container."""
+
+    ram_total: int | None = None
+    ram_used: int | None = None
+    ram_available: int | None = None
+    swap_total: int | None = None
+    swap_used: int | None = None
+    cpu: float | None = None
+    """Mean over the cores since the sample before; ``None`` in the first."""
+    per_core: tuple[float, ...] = ()
+    load1: float | None = None
+    ram_limited: bool = False
+    """A container's limit, smaller than the machine's RAM, is what ``ram_total`` says."""
+
+
+class ProcessSample(msgspec.Struct, frozen=True):
+    """One process: the worker."""
+
+    pid: int
+    rss: int | None = None
+    """Bytes resident, pages of a mapped model file among them."""
+    cpu: float | None = None
+    """Cores in use since the sample before: 1.0 is one whole core, so this one may exceed 1."""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at everything."""
+
+    time: float
+    """``time.monotonic()`` when the host was read."""
+    gpus: tuple[GpuSample, ...] = ()
+    host: HostSample = HostSample()
+    worker: ProcessSample | None = None
+    problems: tuple[str, ...] = ()
+    """One clear sentence for each thing that could not be read."""
