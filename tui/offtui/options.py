@@ -1,0 +1,32 @@
+"""What the command line and ``config.toml`` together ask a session to open with."""
+
+import msgspec
+
+from offtui import paths
+from offtui.config import Config
+from offtui.protocol.spec import LoadSpec, Sampling
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line's options, each already checked and laid over the config's own value."""
+
+    model: str | None = None
+    """Path of the GGUF to open with; ``None``: the built-in guide."""
+    n_gpu_layers: int | None = None
+    """Layers asked; ``None``: what the plan says fits."""
+    rpc: tuple[str, ...] = ()
+    """RPC devices, ``host:port`` each."""
+    n_ctx: int | None = None
+    """Tokens of context; ``None``: the model's own, at most 8192."""
+    sampling: Sampling = Sampling()
+    config: Config = Config()
+
+    def load_spec(self) -> LoadSpec:
+        """The load that the session opens with."""
+        return LoadSpec(
+            model=self.model or str(paths.guide_model()),
+            n_gpu_layers=self.n_gpu_layers,
+            n_ctx=self.n_ctx,
+            n_threads=self.config.n_threads,
+            rpc=self.rpc,
+        )
