@@ -1,0 +1,213 @@
+"""Reads GGUF headers with llama.cpp's own reader. For disposable processes: a hostile file may still kill native code.
+
+``python -m offtui.worker.header PATH…`` prints one JSON object per path: ``{"path", "header", "failure"}``.
+"""
+
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+
+import msgspec
+
+from offtui.errors import LoadError
+from offtui.gguf.header import Header, Scalar, Tensor
+from offtui.protocol.facts import Failure, FailureKind
+from offtui.text import clean_line
+from offtui.worker.gguf_reader import NativeFile, NativeReader
+
+MAGIC = b"GGUF"
+MAX_PARTS = 1000
+"""Split files of one model; real ones have tens."""
+
+_PART_NAME = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
+
+
+class UnreadableModel(LoadError):
+    """A file whose header cannot be read; ``failure`` says why and what to do."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class HeaderReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line prints per path; exactly one of header and failure is set."""
+
+    path: str
+    header: Header | None
+    failure: Failure | None
+
+
+def read_header(path: str, *, complete: bool = True) -> Header:
+    """The header of the model that ``path`` belongs to, all its parts joined.
+
+    Args:
+        path: a GGUF; of split files any part.
+        complete: also check that the tensors' bytes are there; ``False`` for the first megabytes of a remote file.
+
+    Raises:
+        UnreadableModel: of kind ``not_found``, ``permission``, ``not_gguf``, ``truncated`` or ``unsupported``.
+    """
+    reader = NativeReader()
+    first = _first_part(path)
+    with _open(reader, first) as native:
+        parts = _part_paths(first, native)
+        metadata, lengths = native.metadata()
+        version, data_offset = native.version, native.data_offset
+        tensors = _tensors(native, first, 0, complete)
+    for number, part in enumerate(parts[1:], 1):
+        with _open(reader, part) as native:
+            if native.integer("split.no") != number:
+                raise _unreadable("not_gguf", f"{_name(part)} is not part {number + 1} of {_name(first)}.")
+            tensors += _tensors(native, part, number, complete)
+    claimed = metadata.get("split.tensors.count")
+    if len(parts) > 1 and isinstance(claimed, int) and claimed != len(tensors):
+        message = f"The parts of {_name(first)} have {len(tensors)} tensors together, not {claimed} as it says."
+        raise _unreadable("not_gguf", message, advice="Download the parts again; they are not of one model.")
+    if len({tensor.name for tensor in tensors}) != len(tensors):
+        raise _unreadable("not_gguf", f"Two parts of {_name(first)} have a tensor of the same name.")
+    return Header(
+        path=first,
+        parts=parts,
+        version=version,
+        file_bytes=sum(_size(part) for part in parts),
+        data_offset=data_offset,
+        metadata=metadata,
+        lengths=lengths,
+        tensors=tuple(tensors),
+    )
+
+
+def read(path: str) -> HeaderReply:
+    """``read_header`` as a value, for a process that answers many paths."""
+    try:
+        return HeaderReply(path=path, header=read_header(path), failure=None)
+    except UnreadableModel as error:
+        return HeaderReply(path=path, header=None, failure=error.failure)
+
+
+def _name(path: str) -> str:
+    return clean_line(path, 300)
+
+
+def _unreadable(kind: FailureKind, message: str, evidence: str = "", advice: str = "") -> UnreadableModel:
+    return UnreadableModel(Failure(kind, message, evidence=evidence, advice=advice))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError as error:
+        message = f"{_name(path)} went away while it was read: {error.strerror}."
+        raise _unreadable("not_found", message) from error
+
+
+def _check_file(path: str) -> None:
+    """Refuse what must not be opened, or is plainly no GGUF, before native code sees it."""
+    name = _name(path)
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise _unreadable("permission", f"{name} is a folder, not a model file.", advice="Name a .gguf file in it.")
+        if not stat.S_ISREG(mode):
+            raise _unreadable("permission", f"{name} is not a regular file.", advice="Name a .gguf file.")
+        with open(path, "rb") as file:
+            head = file.read(len(MAGIC))
+    except (FileNotFoundError, NotADirectoryError):
+        raise _unreadable("not_found", f"{name} does not exist.") from None
+    except PermissionError:
+        raise _unreadable("permission", f"{name} may not be read by you.", advice="Check the file's rights.") from None
+    except OSError as error:
+        raise _unreadable("permission", f"{name} cannot be read: {error.strerror}.") from error
+    except ValueError:  # a NUL in the path
+        raise _unreadable("not_found", f"{name} is not a path.") from None
+    if not head:
+        raise _unreadable("not_gguf", f"{name} is empty.", advice="Download it again.")
+    if head != MAGIC:
+        raise _unreadable("not_gguf", f"{name} is not a GGUF file.", f"It begins with {head!r} instead of {MAGIC!r}.")
+
+
+def _open(reader: NativeReader, path: str) -> NativeFile:
+    _check_file(path)
+    native, log = reader.open(path)
+    if native is not None:
+        return native
+    raise _diagnosed(path, log)
+
+
+def _diagnosed(path: str, log: list[str]) -> UnreadableModel:
+    """Why llama.cpp's reader refused a file that does begin with GGUF, from its log and the bytes themselves."""
+    name, evidence = _name(path), clean_line(log[0], 300) if log else ""
+    text = " ".join(log)
+    if "version" in text or "endianness" in text:
+        message = f"{name} has a GGUF version that this llama.cpp does not read."
+        return _unreadable("unsupported", message, evidence, "Get a newer llama-cpp-python, or a newer file.")
+    if "invalid ggml type" in text or "not a multiple of block size" in text:
+        message = f"{name} has tensors of a type that this llama.cpp does not know."
+        return _unreadable("unsupported", message, evidence, "Get a newer llama-cpp-python, or another quantisation.")
+    # the reader says nothing when the file ends inside its header; a text or a header of nonsense does say why
+    if "exceeds remaining file size" in text or not any(_says_why(line) for line in log):
+        message = f"{name} is cut off within its header."
+        return _unreadable("truncated", message, evidence, "Download it again.")
+    return _unreadable("not_gguf", f"{name} is a broken GGUF file.", evidence, "Download it again.")
+
+
+def _says_why(line: str) -> bool:
+    return not re.search(r"failed to (read (header|key-value pairs|tensor info|magic)|seek|load model)", line)
+
+
+def _tensors(native: NativeFile, path: str, part: int, complete: bool) -> list[Tensor]:
+    tensors = native.tensors(part)
+    end = max((tensor.offset + tensor.nbytes for tensor in tensors), default=0)
+    size = _size(path)
+    if complete and end > size:
+        message = f"{_name(path)} is cut off: {size} of at least {end} bytes are there."
+        raise _unreadable("truncated", message, advice="Download it again.")
+    return tensors
+
+
+def _first_part(path: str) -> str:
+    """The part that has the metadata, for a path that names any part of split files."""
+    match = _PART_NAME.fullmatch(path)
+    if match is None or match["number"] == "00001":
+        return path
+    first = f"{match['stem']}-00001-of-{match['count']}.gguf"
+    if not Path(first).exists() and Path(path).exists():
+        message = f"{_name(path)} is one part of a model whose first part is missing."
+        raise _unreadable("not_found", message, advice=f"Put {_name(Path(first).name)} beside it.")
+    return first
+
+
+def _part_paths(first: str, native: NativeFile) -> tuple[str, ...]:
+    count = native.integer("split.count") or 1
+    if count <= 1:
+        return (first,)
+    match = _PART_NAME.fullmatch(first)
+    if native.integer("split.no") != 0 or match is None or int(match["count"]) != count or count > MAX_PARTS:
+        message = f"{_name(first)} says that it is part of {count} files, but is not named so."
+        raise _unreadable("not_gguf", message, advice="Split files are named NAME-00001-of-0000N.gguf; rename it back.")
+    paths = tuple(f"{match['stem']}-{number:05d}-of-{count:05d}.gguf" for number in range(1, count + 1))
+    missing = [path for path in paths if not Path(path).exists()]
+    if missing:
+        message = f"{len(missing)} of the {count} parts of the model are missing: {_name(Path(missing[0]).name)}."
+        raise _unreadable("not_found", message, advice=f"Put all {count} parts into {_name(str(Path(first).parent))}.")
+    return paths
+
+
+def main(paths: list[str]) -> int:
+    """Print the header of each path as a line of JSON on the original stdout; native prints go to stderr."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with out:
+        for path in paths:
+            out.write(msgspec.json.encode(read(path)) + b"\n")
+            out.flush()
+    return 0
+
+
+__all__ = ["HeaderReply", "Scalar", "UnreadableModel", "main", "read", "read_header"]
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
