@@ -1,13 +1,17 @@
-"""What one look at the machine found: frozen values in bytes, fractions 0…1, Watts and °C; unknown is ``None``, never 0."""
+"""What one look at the machine found: frozen values; unknown is ``None``, never 0.
+
+Bytes, fractions 0…1, Watts, Joules, °C, MHz.
+"""
 
 import msgspec
 
 
 class GpuProcess(msgspec.Struct, frozen=True):
-    """A process that holds memory of a GPU. In a container the number may be the host's."""
+    """A process that holds memory of a GPU."""
 
     pid: int
     name: str
+    """Empty where it cannot be known: in a container the numbers are the host's."""
     used: int | None = None
     """Bytes of the GPU's memory; the driver does not always tell."""
 
