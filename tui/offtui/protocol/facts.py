@@ -114,6 +114,8 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     eval_seconds: float
     n_past: int
     """Tokens now in the KV cache."""
+    decode_seconds: float = 0.0
+    """llama.cpp's own count of the time in ``llama_decode`` for the answer (``llama_perf_context``)."""
 
     @property
     def prompt_tps(self) -> float | None:

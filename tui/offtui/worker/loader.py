@@ -1,0 +1,306 @@
+"""Loading a model: devices, header, layers, weights, context, warm-up; and the truth about the outcome."""
+
+import ctypes
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import psutil
+
+from offtui.errors import LoadError
+from offtui.gguf.header import Header
+
+from offtui.protocol.events import Loaded, LoadProgress, LoadStep
+from offtui.protocol.facts import DeviceFacts, ModelFacts
+from offtui.protocol.spec import LoadSpec
+from offtui.text import clean_line
+from offtui.worker import ledger, llama, rpc
+from offtui.worker.failures import WorkerError, diagnose, fail
+from offtui.worker.header import read_header
+from offtui.worker.llama import api
+from offtui.worker.logring import LogRing
+from offtui.worker.sampling import file_defaults
+from offtui.worker.template import ChatTemplate
+from offtui.worker.threads import default_threads
+from offtui.worker.vocab import VOCAB_NONE, Vocab
+
+DEFAULT_CONTEXT: Final = 8192
+"""Tokens of context at most where none is asked for; the model's own where that is less."""
+
+_NO_KIND: Final = {
+    "embedding": "an embedding model: it turns text into vectors and cannot chat",
+    "mmproj": "a projector for images (mmproj): it goes with a model and is none itself",
+    "lora": "a LoRA adapter: it changes a model and is none itself",
+    "vocabulary": "a vocabulary without weights",
+}
+
+
+class Flags:
+    """What the control thread tells the thread that works: one byte that libc can read, without the GIL."""
+
+    def __init__(self) -> None:
+        self.abort = ctypes.create_string_buffer(2)
+        self.load_cancelled = False
+
+    def raise_abort(self) -> None:
+        """Make ``llama_decode`` on the CPU return within milliseconds."""
+        self.abort[0] = b"\x01"
+
+    def lower_abort(self) -> None:
+        """Let ``llama_decode`` run again."""
+        self.abort[0] = b"\x00"
+
+
+class LoadedModel:
+    """A model with its context, ready to decode. Everything in it is llama.cpp's and lives until ``close``."""
+
+    def __init__(self, model: Any, context: Any, vocab: Vocab, template: ChatTemplate, loaded: Loaded) -> None:
+        self.context = context
+        self.vocab = vocab
+        self.template = template
+        self.loaded = loaded
+        self.memory: Any = api.llama_get_memory(context)
+        self._model = model
+
+    def close(self) -> None:
+        """Free the context and the weights."""
+        api.llama_free(self.context)
+        api.llama_model_free(self._model)
+
+
+class Loader:
+    """One load, in steps; each step that fails raises a ``WorkerError`` and leaves nothing behind but the process."""
+
+    def __init__(self, spec: LoadSpec, log: LogRing, flags: Flags, report: Callable[[LoadProgress], None]) -> None:
+        self._spec = spec
+        self._log = log
+        self._flags = flags
+        self._report = report
+        self._notices: list[str] = []
+
+    def run(self) -> LoadedModel:
+        """Load as the spec says.
+
+        Raises:
+            WorkerError: with the failure that a person is told.
+        """
+        started = time.monotonic()
+        self._log.clear()
+        self._step("devices")
+        self._add_rpc()
+        self._step("header")
+        header = self._read_header()
+        self._step("plan")
+        devices = llama.all_device_facts()
+        asked = self._layers(header, devices)
+        n_ctx = self._context_length(header)
+        spec = msgspec.structs.replace(
+            self._spec,
+            n_gpu_layers=asked,
+            n_ctx=n_ctx,
+            n_threads=self._spec.n_threads or default_threads(),
+            n_threads_batch=self._spec.n_threads_batch or self._spec.n_threads or default_threads(),
+        )
+        model = self._load_weights(spec)
+        vocab = self._vocab(model)
+        self._step("context")
+        context = self._create_context(model, spec)
+        template = self._template(model, vocab)
+        self._step("warmup")
+        self._warm_up(context, vocab)
+        loaded = self._truth(model, context, spec, header, started, template)
+        return LoadedModel(model, context, vocab, template, loaded)
+
+    def _step(self, step: LoadStep, fraction: float = 0.0) -> None:
+        if self._flags.load_cancelled:
+            raise fail("cancelled", "The load was cancelled.")
+        self._report(LoadProgress(step, fraction))
+
+    def _add_rpc(self) -> None:
+        if self._spec.rpc and not llama.has_rpc():
+            raise fail(
+                "rpc_unreachable",
+                "The installed llama.cpp was built without RPC, so --rpc cannot be used.",
+                advice='Install it again with CMAKE_ARGS="-DGGML_RPC=on"; `offtui doctor` shows the command.',
+            )
+        for endpoint in self._spec.rpc:
+            failure = rpc.check(endpoint)
+            if failure is not None:
+                raise WorkerError(failure)
+            if not llama.add_rpc_server(endpoint):
+                raise fail(
+                    "rpc_mismatch",
+                    f"The RPC device {endpoint} was refused.",
+                    evidence=next(iter(reversed(self._log.errors)), ""),
+                    advice="Use the same version of llama-cpp-python on both machines.",
+                )
+
+    def _read_header(self) -> Header:
+        try:
+            header = read_header(self._spec.model)
+        except LoadError as error:
+            failure = getattr(error, "failure", None)
+            raise (WorkerError(failure) if failure else fail("unsupported", str(error))) from error
+        name = Path(self._spec.model).name
+        if header.kind in _NO_KIND:
+            raise fail("no_tokenizer", f"{name} is {_NO_KIND[header.kind]}.", advice="Choose a chat model.")
+        return header
+
+    def _layers(self, header: Header, devices: tuple[DeviceFacts, ...]) -> int:
+        """``n_gpu_layers`` to ask llama.cpp for; what the plan chooses where none is wanted."""
+        most = header.n_layer + 1
+        offload = [device for device in devices if device.kind not in ("cpu", "accel")]
+        wanted = self._spec.n_gpu_layers
+        if wanted is not None and not 0 <= wanted <= most:
+            raise fail(
+                "out_of_range", f"{wanted} layers cannot be offloaded: this model has {most}, so ask for 0 to {most}."
+            )
+        if not offload:
+            self._notices.append(self._no_device(most))
+            return wanted or 0
+        if wanted is not None:
+            return wanted
+        from offtui.plan.choose import Device, choose
+        choice = choose(
+            header,
+            self._spec,
+            [Device(device.name, device.free, device.total) for device in offload],
+            psutil.virtual_memory().available,
+        )
+        self._notices.append(choice.why)
+        return choice.n_gpu_layers
+
+    def _no_device(self, most: int) -> str:
+        built = [name for name in llama.backends() if name not in ("CPU", "BLAS")]
+        if not built:
+            why = "the installed llama.cpp was built for the CPU only"
+        elif built == ["RPC"]:
+            why = "the installed llama.cpp was built for the CPU and RPC, and no --rpc device is given"
+        else:
+            why = f"the backends {', '.join(built)} found none"
+        return f"No GPU device: 0 of {most} layers can be offloaded; {why}. `offtui doctor` says what to do."
+
+    def _context_length(self, header: Header) -> int:
+        trained = header.n_ctx_train
+        wanted = self._spec.n_ctx or min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+        if trained and wanted > trained:
+            self._notices.append(f"The context of {wanted} is longer than the {trained} the model was trained for.")
+        return wanted
+
+    def _load_weights(self, spec: LoadSpec) -> Any:
+        parameters = api.llama_model_default_params()
+        parameters.n_gpu_layers = spec.n_gpu_layers
+        parameters.main_gpu = spec.main_gpu
+        parameters.load_mode = llama.LOAD_MODE_MMAP if spec.use_mmap else llama.LOAD_MODE_NONE
+        if spec.tensor_split:
+            shares = (ctypes.c_float * api.llama_max_devices())(*spec.tensor_split)
+            parameters.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
+        last = -1.0
+
+        def progress(fraction: float, _user_data: object) -> bool:
+            nonlocal last
+            if fraction - last >= 0.01 or fraction >= 1.0:
+                last = fraction
+                self._report(LoadProgress("weights", fraction))
+            return not self._flags.load_cancelled
+
+        callback = api.llama_progress_callback(progress)
+        parameters.progress_callback = callback
+        model = api.llama_model_load_from_file(spec.model.encode(errors="surrogateescape"), parameters)
+        if not model:
+            if self._flags.load_cancelled:
+                raise fail("cancelled", "The load was cancelled.")
+            raise diagnose(self._log.errors or self._log.lines, f"llama.cpp cannot load {Path(spec.model).name}")
+        return model
+
+    def _vocab(self, model: Any) -> Vocab:
+        vocab = Vocab(model)
+        if vocab.type == VOCAB_NONE or vocab.size <= 0:
+            raise fail("no_tokenizer", f"{Path(self._spec.model).name} has no tokenizer, so it cannot chat.")
+        if api.llama_model_has_encoder(model):
+            raise fail("unsupported", "Models with an encoder (T5 and the like) cannot chat here.")
+        return vocab
+
+    def _create_context(self, model: Any, spec: LoadSpec) -> Any:
+        parameters = api.llama_context_default_params()
+        parameters.n_ctx = spec.n_ctx
+        parameters.n_batch = spec.n_batch
+        parameters.n_ubatch = spec.n_ubatch
+        parameters.n_seq_max = 1
+        parameters.n_outputs_max = 1
+        parameters.n_threads = spec.n_threads
+        parameters.n_threads_batch = spec.n_threads_batch
+        parameters.type_k = llama.CACHE_TYPES[spec.type_k]
+        parameters.type_v = llama.CACHE_TYPES[spec.type_v]
+        parameters.flash_attn_type = llama.FLASH_ATTN[spec.flash_attn]
+        parameters.offload_kqv = spec.offload_kqv
+        parameters.swa_full = False
+        parameters.no_perf = False
+        parameters.abort_callback = llama.strlen_callback(api.ggml_abort_callback)
+        parameters.abort_callback_data = ctypes.cast(self._flags.abort, ctypes.c_void_p)
+        context = api.llama_init_from_model(model, parameters)
+        if not context:
+            raise diagnose(self._log.errors or self._log.lines, "llama.cpp cannot create the context")
+        return context
+
+    def _template(self, model: Any, vocab: Vocab) -> ChatTemplate:
+        raw: bytes | None = api.llama_model_chat_template(model, None)
+        source = raw.decode("utf-8", "replace") if raw else None
+        template = ChatTemplate(source, vocab.text(vocab.bos), vocab.text(vocab.eos), vocab.has)
+        if template.notice:
+            self._notices.append(clean_line(template.notice, 300))
+        return template
+
+    def _warm_up(self, context: Any, vocab: Vocab) -> None:
+        """Decode one token and forget it: faults the weights in, and finds out now whether decoding works."""
+        token = vocab.bos if vocab.bos is not None else vocab.eos if vocab.eos is not None else 0
+        tokens = (ctypes.c_int32 * 1)(token)
+        status: int = api.llama_decode(context, api.llama_batch_get_one(tokens, 1))
+        if self._flags.load_cancelled:
+            raise fail("cancelled", "The load was cancelled.")
+        if status != 0:
+            raise diagnose(self._log.errors, f"llama.cpp cannot decode with this model (status {status})")
+        api.llama_synchronize(context)
+        api.llama_memory_clear(api.llama_get_memory(context), True)
+        api.llama_perf_context_reset(context)
+
+    def _truth(
+        self, model: Any, context: Any, spec: LoadSpec, header: Header, started: float, template: ChatTemplate
+    ) -> Loaded:
+        lines = self._log.lines
+        memory = llama.all_device_facts()
+        asked = spec.n_gpu_layers or 0
+        truth = ledger.ledger(lines, memory, asked, header.n_layer + 1)
+        facts = ModelFacts(
+            path=self._spec.model,
+            name=clean_line(header.name, 200) or clean_line(Path(self._spec.model).stem, 200),
+            arch=clean_line(header.arch, 60),
+            quant=clean_line(header.quant, 60),
+            n_layer=header.n_layer,
+            n_ctx_train=header.n_ctx_train,
+            n_params=api.llama_model_n_params(model),
+            file_bytes=header.file_bytes,
+            n_vocab=api.llama_vocab_n_tokens(api.llama_model_get_vocab(model)),
+            n_embd=api.llama_model_n_embd(model),
+            has_template=not template.notice,
+        )
+        return Loaded(
+            model=facts,
+            spec=spec,
+            layers=truth.layers,
+            devices=truth.devices,
+            memory=memory,
+            n_ctx=api.llama_n_ctx(context),
+            flash_attn=ledger.flash_attn(lines, spec.flash_attn),
+            sampling=file_defaults(lambda key: _metadata(model, key)),
+            notices=tuple(clean_line(notice, 500) for notice in self._notices),
+            load_seconds=time.monotonic() - started,
+        )
+
+
+def _metadata(model: Any, key: str) -> str | None:
+    buffer = ctypes.create_string_buffer(256)
+    size: int = api.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace") if size >= 0 else None

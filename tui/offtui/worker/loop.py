@@ -1,0 +1,161 @@
+"""The worker process: a control thread that reads requests, and the main thread that carries them out."""
+
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple, assert_never
+
+from offtui.errors import LoadError, ProtocolError
+from offtui.gguf.header import Header
+from offtui.protocol.codec import encode, request_reader
+from offtui.protocol.events import DeviceMemory, Event, HeaderRead, Hello, LoadFailed, TurnFailed
+from offtui.protocol.facts import Failure, HeaderFacts
+from offtui.protocol.requests import Cancel, CancelLoad, Generate, Load, Quit, ReadHeader, Request
+from offtui.text import clean_line
+from offtui.worker import llama
+from offtui.worker.failures import WorkerError
+from offtui.worker.header import read_header
+from offtui.worker.loader import Flags, LoadedModel, Loader
+from offtui.worker.logring import LogRing
+from offtui.worker.sequence import Sequence
+from offtui.worker.turn import Turn
+
+MEMORY_SECONDS: Final = 1.0
+"""How often the devices' memory is asked for; twice as often while answering."""
+
+
+class _Arrived(NamedTuple):
+    request: Request
+    time: float
+
+
+class Worker:
+    """One life: at most one load, then turns until the parent has enough or is gone."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._requests: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
+        self._flags = Flags()
+        self._cancelled_turns: set[int] = set()
+        self._log = LogRing()
+        self._model: LoadedModel | None = None
+        self._sequence: Sequence | None = None
+        self._memory_asked = 0.0
+
+    def run(self) -> int:
+        """Serve the parent until it says Quit; the exit code."""
+        self._log.install()
+        llama.api.llama_backend_init()
+        threading.Thread(target=self._read_requests, name="control", daemon=True).start()
+        self._send(Hello(os.getpid(), llama.VERSION, llama.backends()))
+        while True:
+            try:
+                arrived = self._requests.get(timeout=MEMORY_SECONDS)
+            except queue.Empty:
+                self._report_memory(MEMORY_SECONDS)
+                continue
+            match arrived.request:
+                case Load(spec):
+                    if not self._load(Loader(spec, self._log, self._flags, self._send).run):
+                        return 0
+                case Generate():
+                    self._answer(arrived.request, arrived.time)
+                case ReadHeader(path):
+                    self._send(_header_read(path))
+                case Quit():
+                    return 0
+                case Cancel() | CancelLoad():
+                    pass  # the control thread has done it
+                case _:
+                    assert_never(arrived.request)
+
+    def _load(self, load: Callable[[], LoadedModel]) -> bool:
+        try:
+            self._model = load()
+        except WorkerError as error:
+            self._send(LoadFailed(error.failure))
+            return False
+        self._sequence = Sequence(self._model, self._flags)
+        self._send(self._model.loaded)
+        return True
+
+    def _answer(self, request: Generate, arrived: float) -> None:
+        if self._sequence is None:
+            self._send(TurnFailed(request.turn, Failure("internal", "No model is loaded.")))
+            return
+
+        def cancelled() -> bool:
+            return request.turn in self._cancelled_turns
+
+        def tick() -> None:
+            self._report_memory(MEMORY_SECONDS / 2)
+
+        try:
+            Turn(self._sequence, request, arrived, self._send, cancelled, tick).run()
+        except WorkerError as error:
+            self._send(TurnFailed(request.turn, error.failure))
+
+    def _report_memory(self, every: float) -> None:
+        now = time.monotonic()
+        if self._model is not None and now - self._memory_asked >= every:
+            self._memory_asked = now
+            self._send(DeviceMemory(llama.all_device_facts(), now))
+
+    def _send(self, event: Event) -> None:
+        try:
+            self._connection.sendall(encode(event))
+        except OSError:
+            os._exit(0)  # the parent is gone: nobody is left to tell
+
+    def _read_requests(self) -> None:
+        """The control thread: cancels at once, queues the rest, and ends the process when the parent is gone."""
+        reader = request_reader()
+        while True:
+            try:
+                data = self._connection.recv(65536)
+            except OSError:
+                data = b""
+            if not data:
+                os._exit(0)
+            try:
+                for request in reader.feed(data):
+                    self._control(request)
+            except ProtocolError as error:
+                print(f"offtui worker: {error}", flush=True)
+                os._exit(70)
+
+    def _control(self, request: Request) -> None:
+        match request:
+            case Cancel(turn):
+                self._cancelled_turns.add(turn)
+                self._flags.raise_abort()
+            case CancelLoad():
+                self._flags.load_cancelled = True
+                self._flags.raise_abort()
+            case _:
+                self._requests.put(_Arrived(request, time.monotonic()))
+
+
+def _header_read(path: str) -> HeaderRead:
+    try:
+        return HeaderRead(path, _facts(read_header(path)))
+    except LoadError as error:
+        failure = getattr(error, "failure", None) or Failure("unsupported", clean_line(str(error)))
+        return HeaderRead(path, None, failure)
+
+
+def _facts(header: Header) -> HeaderFacts:
+    return HeaderFacts(
+        path=header.path,
+        kind=header.kind,
+        name=clean_line(header.name, 200),
+        arch=clean_line(header.arch, 60),
+        quant=clean_line(header.quant, 60),
+        n_layer=header.n_layer,
+        n_ctx_train=header.n_ctx_train,
+        n_params=header.n_params,
+        file_bytes=header.file_bytes,
+    )
