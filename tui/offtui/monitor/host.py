@@ -10,6 +10,9 @@ import psutil
 from offtui.monitor.cgroup import memory_limit
 from offtui.monitor.sample import HostSample, ProcessSample
 
+SHORTEST = 0.04
+"""Seconds over which a share of a processor means something: the kernel counts in hundredths."""
+
 _IDLE = ("idle", "iowait")
 _COUNTED_TWICE = ("guest", "guest_nice")
 """Linux counts them in ``user`` and ``nice`` already."""
@@ -21,6 +24,7 @@ class HostReader:
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
         self._times: list[tuple[float, float]] = []
+        self._shares: tuple[float, ...] = ()
 
     def read(self) -> HostSample:
         """The host now.
@@ -59,13 +63,16 @@ class HostReader:
 
     def _per_core(self) -> tuple[float, ...]:
         """Busy share of each core since the last call; empty in the first and where a core came or went."""
-        before, self._times = self._times, [_busy_and_total(core) for core in psutil.cpu_times(percpu=True)]
-        if len(before) != len(self._times):
-            return ()
-        return tuple(
-            min(1.0, max(0.0, (busy - busy_before) / (total - total_before))) if total > total_before else 0.0
-            for (busy_before, total_before), (busy, total) in zip(before, self._times, strict=True)
-        )
+        before, now = self._times, [_busy_and_total(core) for core in psutil.cpu_times(percpu=True)]
+        if len(before) != len(now):
+            self._times, self._shares = now, ()
+        elif all(total - total_before >= SHORTEST for (_, total_before), (_, total) in zip(before, now, strict=True)):
+            self._times = now
+            self._shares = tuple(
+                min(1.0, max(0.0, (busy - busy_before) / (total - total_before)))
+                for (busy_before, total_before), (busy, total) in zip(before, now, strict=True)
+            )
+        return self._shares
 
 
 class ProcessReader:
@@ -76,6 +83,7 @@ class ProcessReader:
         self._process: psutil.Process | None = None
         self._last: tuple[float, float] | None = None
         """When it was read, and the CPU seconds it had used by then."""
+        self._share: float | None = None
 
     def read(self, pid: int | None) -> ProcessSample | None:
         """The process now; ``None`` where there is none, or no longer."""
@@ -85,7 +93,7 @@ class ProcessReader:
         try:
             process = self._process
             if process is None or process.pid != pid or not process.is_running():
-                process, self._last = psutil.Process(pid), None
+                process, self._last, self._share = psutil.Process(pid), None, None
                 self._process = process
             with process.oneshot():
                 if process.status() == psutil.STATUS_ZOMBIE:
@@ -98,10 +106,12 @@ class ProcessReader:
         except psutil.AccessDenied:
             return ProcessSample(pid)
         now, used = self._clock(), times.user + times.system
-        before, self._last = self._last, (now, used)
-        if before is None or now <= before[0]:
-            return ProcessSample(pid, rss)
-        return ProcessSample(pid, rss, max(0.0, (used - before[1]) / (now - before[0])))
+        if self._last is None:
+            self._last = now, used
+        elif now - self._last[0] >= SHORTEST:
+            self._share = max(0.0, (used - self._last[1]) / (now - self._last[0]))
+            self._last = now, used
+        return ProcessSample(pid, rss, self._share)
 
 
 def available_memory(root: Path = Path("/")) -> tuple[int, int]:
