@@ -8,6 +8,7 @@ import ctypes
 from typing import Any, Final
 
 import llama_cpp
+import psutil
 from llama_cpp import llama_cpp as _binding
 
 from offtui.protocol.facts import DeviceFacts, DeviceKind
@@ -82,9 +83,12 @@ def device_facts(device: ctypes.c_void_p) -> DeviceFacts:
         kind = "rpc"
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     _dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-    known = total.value > 0
     description = _text(_dev_description(device))
-    return DeviceFacts(name, kind, description, free.value if known else None, total.value if known else None)
+    if total.value <= 0:
+        return DeviceFacts(name, kind, description, None, None)
+    # of the CPU ggml reports all RAM as free
+    left = psutil.virtual_memory().available if kind == "cpu" else free.value
+    return DeviceFacts(name, kind, description, min(left, total.value), total.value)
 
 
 def all_device_facts() -> tuple[DeviceFacts, ...]:

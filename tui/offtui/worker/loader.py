@@ -11,7 +11,6 @@ import psutil
 
 from offtui.errors import LoadError
 from offtui.gguf.header import Header
-
 from offtui.protocol.events import Loaded, LoadProgress, LoadStep
 from offtui.protocol.facts import DeviceFacts, ModelFacts
 from offtui.protocol.spec import LoadSpec
@@ -163,6 +162,7 @@ class Loader:
         if wanted is not None:
             return wanted
         from offtui.plan.choose import Device, choose
+
         choice = choose(
             header,
             self._spec,

@@ -40,9 +40,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if operator == "**" and not (numbers and abs(left) < 1e6 and abs(right) < 64):
             raise OverflowError("a power in the chat template is too large")
         if operator == "*" and not numbers:
-            length = max(len(side) for side in (left, right, "") if isinstance(side, str | list | tuple))
-            count = max(side for side in (left, right, 0) if isinstance(side, int))
-            if length * count > 100_000:
+            sized, count = (left, right) if isinstance(right, int) else (right, left)
+            if not isinstance(count, int) or not isinstance(sized, str) or len(sized) * count > 100_000:
                 raise OverflowError("a repetition in the chat template is too large")
         return super().call_binop(context, operator, left, right)
 
