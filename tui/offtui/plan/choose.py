@@ -1,0 +1,145 @@
+"""The choice: the most layers that fit a budget, and why in one sentence."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from offtui.gguf.header import Header
+from offtui.plan.settings import Device, Settings
+from offtui.plan.table import Model, Row, Table, table
+from offtui.protocol.spec import LoadSpec
+from offtui.units import GIB, MIB, UNKNOWN
+
+MARGIN = 512 * MIB
+"""Bytes of a device left free on purpose."""
+SMALL_MARGIN = 1 / 16
+"""Of a device's memory, where that is less than ``MARGIN``."""
+CONTEXTS = {"CUDA": 350 * MIB, "ROCm": 350 * MIB, "MUSA": 350 * MIB, "Vulkan": 150 * MIB, "SYCL": 350 * MIB}
+"""Bytes a backend takes outside its buffers (context, libraries' workspaces), until a measurement says otherwise."""
+
+__all__ = ["Budget", "Choice", "Device", "budgets", "choose", "choose_from"]
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What may be used of one device, and what of it is held back."""
+
+    name: str
+    bytes: int | None
+    """Bytes for weights, cache and compute; never below 0. ``None``: the device's memory is unknown."""
+    context: int
+    """Bytes held back for the backend's own context."""
+    margin: int
+    """Bytes held back on purpose."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A layer count with its reason."""
+
+    n_gpu_layers: int
+    why: str
+    """One sentence: ``"31 of 47 layers: 32 would need 11.4 of 11.1 GiB on CUDA0."``"""
+    row: Row
+    budgets: tuple[Budget, ...]
+    fits_ram: bool
+    """Whether what stays in RAM fits what is available; mapped weights can be dropped, so it is a warning only."""
+
+
+def choose(
+    header: Header, spec: LoadSpec, devices: Sequence[Device], ram_available: int | None, *, margin: int = MARGIN
+) -> Choice:
+    """The most layers of a model that fit the devices' free memory.
+
+    Args:
+        header: of the model.
+        spec: how it will be loaded; its ``n_gpu_layers`` is ignored.
+        devices: those that layers can be offloaded to, in llama.cpp's order.
+        ram_available: bytes; ``None`` unknown.
+        margin: bytes left free on each device.
+    """
+    settings = Settings.of(spec, header)
+    rows = table(Model.of(header), settings, devices)
+    return choose_from(rows, budgets(devices, margin=margin), ram_available)
+
+
+def budgets(
+    devices: Sequence[Device], *, margin: int = MARGIN, context: int | None = None, back: Sequence[int] = ()
+) -> tuple[Budget, ...]:
+    """What may be used of each device.
+
+    Args:
+        devices: with their free memory now.
+        margin: bytes left free on purpose; on small devices a sixteenth of their memory.
+        context: bytes the backend takes outside its buffers; ``None``: the usual for the device's kind.
+        back: bytes per device that the running model will give back first.
+    """
+    found: list[Budget] = []
+    for index, device in enumerate(devices):
+        free = device.free if device.free is not None else device.total
+        held = _context_of(device.name) if context is None else context
+        if free is None:
+            found.append(Budget(device.name, None, held, margin))
+            continue
+        free += back[index] if index < len(back) else 0
+        left = min(margin, round((device.total or free) * SMALL_MARGIN))
+        found.append(Budget(device.name, max(free - held - left, 0), held, left))
+    return tuple(found)
+
+
+def choose_from(rows: Table, budget: Sequence[Budget], ram_available: int | None) -> Choice:
+    """The largest row that fits every device's budget; not bisected, as compute buffers are not monotonic."""
+    fitting = [row for row in rows.rows if fits(row, budget)]
+    row = fitting[-1] if fitting else rows.rows[0]
+    need = row.ram.kv + row.ram.compute + row.ram.weights
+    fits_ram = ram_available is None or need <= ram_available
+    why = _why(rows, row, budget, bool(fitting))
+    if not fits_ram and ram_available is not None:
+        why += f" RAM is short: {need / GIB:.1f} of {ram_available / GIB:.1f} GiB."
+    return Choice(row.n_gpu_layers, why, row, tuple(budget), fits_ram)
+
+
+def fits(row: Row, budget: Sequence[Budget]) -> bool:
+    """Whether a row fits every device; a device of unknown memory fits only what puts nothing on it."""
+    for have, device in zip(budget, row.devices, strict=True):
+        if device.weights + device.kv == 0 and row.n_gpu_layers == 0:
+            continue
+        if have.bytes is None or device.total > have.bytes:
+            return False
+    return True
+
+
+def _why(rows: Table, row: Row, budget: Sequence[Budget], any_fits: bool) -> str:
+    most = rows.rows[-1].n_gpu_layers
+    k = row.n_gpu_layers
+    if not budget:
+        return f"0 of {most} layers: there is no GPU device."
+    unknown = [have.name for have in budget if have.bytes is None]
+    if unknown:
+        return f"{k} of {most} layers: the free memory of {', '.join(unknown)} is unknown; ask for layers yourself."
+    names = " and ".join(have.name for have in budget)
+    if k == most and any_fits:
+        return f"All {most} layers: they need {_gib(row.vram.total)} of {_gib(_sum(budget))} GiB on {names}."
+    after = rows.rows[k + 1]
+    short, need = next(
+        (
+            (have, device.total)
+            for have, device in zip(budget, after.devices, strict=True)
+            if have.bytes is not None and device.total > have.bytes
+        ),
+        (budget[0], after.devices[0].total),
+    )
+    return f"{k} of {most} layers: {k + 1} would need {_gib(need)} of {_gib(short.bytes)} GiB on {short.name}."
+
+
+def _sum(budget: Sequence[Budget]) -> int:
+    return sum(have.bytes or 0 for have in budget)
+
+
+def _gib(size: int | None) -> str:
+    if size is None:
+        return UNKNOWN
+    value = size / GIB
+    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def _context_of(name: str) -> int:
+    return next((size for prefix, size in CONTEXTS.items() if name.startswith(prefix)), 0)

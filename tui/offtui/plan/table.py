@@ -1,0 +1,232 @@
+"""The table: what every ``n_gpu_layers`` costs on each device and in RAM. Pure arithmetic, milliseconds."""
+
+import struct
+from collections.abc import Sequence
+from itertools import accumulate
+
+import msgspec
+
+from offtui.gguf.header import Header
+from offtui.plan.cache import layer_bytes
+from offtui.plan.compute import Compute, compute
+from offtui.plan.geometry import Geometry, geometry
+from offtui.plan.settings import Device, Settings
+from offtui.plan.weights import Group, Span, Weights, weights
+
+
+class Bytes(msgspec.Struct, frozen=True):
+    """Memory of one device, or of all of a kind, by purpose."""
+
+    weights: int = 0
+    kv: int = 0
+    """KV cache and recurrent state."""
+    compute: int = 0
+    """Compute and output buffers."""
+
+    @property
+    def total(self) -> int:
+        """Bytes of all purposes."""
+        return self.weights + self.kv + self.compute
+
+    def __add__(self, other: "Bytes") -> "Bytes":
+        return Bytes(self.weights + other.weights, self.kv + other.kv, self.compute + other.compute)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One ``n_gpu_layers``."""
+
+    n_gpu_layers: int
+    devices: tuple[Bytes, ...]
+    """Per device, in the order given."""
+    ram: Bytes
+    mapped: int
+    """Bytes of the file that are mapped for the CPU's tensors: from the first to the last of them in each part."""
+
+    @property
+    def vram(self) -> Bytes:
+        """All devices together."""
+        return sum(self.devices, Bytes())
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model ready for arithmetic; make it once per file."""
+
+    geometry: Geometry
+    weights: Weights
+
+    @classmethod
+    def of(cls, header: Header) -> "Model":
+        """From a header."""
+        return cls(geometry(header), weights(header))
+
+
+class Table(msgspec.Struct, frozen=True):
+    """All rows of a model with one set of settings."""
+
+    rows: tuple[Row, ...]
+    known: bool
+    """Whether cache and compute are arithmetic that was checked; weights always are."""
+
+
+def table(model: Model, settings: Settings, devices: Sequence[Device]) -> Table:
+    """The rows 0…n_layer+1; with no device all bytes are in RAM in each."""
+    g, w = model.geometry, model.weights
+    if not devices:
+        plan = _Plan(model, settings, [Device("none", 0, 0)])
+        rows = [plan.row(0)] * (g.n_layer + 2)
+        rows = [
+            Row(k, (), Bytes(row.ram.weights, row.ram.kv, plan.compute.host_all + plan.compute.output), row.mapped)
+            for k, row in enumerate(rows)
+        ]
+        return Table(tuple(rows), g.known)
+    assert len(w.layers) == g.n_layer
+    plan = _Plan(model, settings, devices)
+    return Table(tuple(plan.row(k) for k in range(g.n_layer + 2)), g.known)
+
+
+def layer_devices(n_layer: int, n_gpu_layers: int, shares: Sequence[float]) -> list[int]:
+    """The device of each offloaded layer, the output among them as the last, as llama.cpp splits them.
+
+    Args:
+        n_layer: blocks.
+        n_gpu_layers: 0…n_layer+1.
+        shares: how much each device gets; all zero counts as equal.
+
+    Returns:
+        As many indices into ``shares`` as layers are offloaded.
+    """
+    active = min(n_gpu_layers, n_layer + 1)
+    wanted = [share if share > 0 else 0.0 for share in shares]
+    if not any(wanted):
+        wanted = [1.0] * len(shares)
+    sums = list(accumulate(wanted, lambda a, b: _f32(a + b)))
+    ends = [_f32(total / sums[-1]) for total in sums]
+    found: list[int] = []
+    for position in range(active):
+        at = _f32(position / active)
+        found.append(next((index for index, end in enumerate(ends) if end > at), len(ends) - 1))
+    return found
+
+
+def _f32(value: float) -> float:
+    """``value`` as C's float has it: llama.cpp compares split points in it."""
+    return struct.unpack("f", struct.pack("f", value))[0]
+
+
+def is_cuda(name: str) -> bool:
+    """Whether a device pads its buffers as CUDA does."""
+    return name.startswith(("CUDA", "ROCm", "MUSA"))
+
+
+def takes_over(name: str) -> bool:
+    """Whether a device evaluates large products whose weights lie in RAM (``op_offload``); RPC servers do not."""
+    return not name.startswith("RPC")
+
+
+class _Plan:
+    """Prefix sums over the layers, so that each row is a few additions."""
+
+    def __init__(self, model: Model, settings: Settings, devices: Sequence[Device]) -> None:
+        self._g, self._w, self._settings, self._devices = model.geometry, model.weights, settings, devices
+        self.compute: Compute = compute(model.geometry, model.weights, settings)
+        self._cuda = [is_cuda(device.name) for device in devices]
+        self._cpu_weights = [0, *accumulate(group.cpu for group in model.weights.layers)]
+        self._cuda_weights = [0, *accumulate(group.cuda for group in model.weights.layers)]
+        self._cpu_kv = [0, *accumulate(layer_bytes(model.geometry, settings, cuda=False))]
+        self._cuda_kv = [0, *accumulate(layer_bytes(model.geometry, settings, cuda=True))]
+        self._shares = _shares(settings, devices)
+        self._spans = _prefix_spans(model.weights)
+
+    def row(self, k: int) -> Row:
+        n_layer, w = self._g.n_layer, self._w
+        first = n_layer + 1 - k
+        placed = layer_devices(n_layer, k, self._shares)
+        devices: list[Bytes] = []
+        for index in range(len(self._devices)):
+            mine = [position for position, device in enumerate(placed) if device == index]
+            low, high = (first + mine[0], first + mine[-1] + 1) if mine else (0, 0)
+            devices.append(self._device(index, k, low, high))
+        on_cpu = min(first, n_layer)
+        cpu_weights = w.input.cpu + self._cpu_weights[on_cpu]
+        if on_cpu:
+            cpu_weights += w.per_device.cpu
+        if k == 0:
+            cpu_weights += w.output.cpu
+        cpu_kv = self._cpu_kv[on_cpu if self._settings.offload_kqv else n_layer]
+        ram = Bytes(cpu_weights, cpu_kv, self._host(k) + self.compute.output)
+        return Row(k, tuple(devices), ram, self._mapped(on_cpu, k))
+
+    def _device(self, index: int, k: int, low: int, high: int) -> Bytes:
+        """What lies on one device that has the layers ``low``…``high - 1``; layer ``n_layer`` is the output."""
+        n_layer, w, cuda = self._g.n_layer, self._w, self._cuda[index]
+        blocks = min(high, n_layer)
+        sums, cache = (self._cuda_weights, self._cuda_kv) if cuda else (self._cpu_weights, self._cpu_kv)
+        size = kv = 0
+        if blocks > low:
+            size = sums[blocks] - sums[low] + (w.per_device.cuda if cuda else w.per_device.cpu)
+            kv = cache[blocks] - cache[low] if self._settings.offload_kqv else 0
+        if high > n_layer:
+            size += self._output(cuda)
+        name = self._devices[index].name
+        if high <= low:
+            # a device without layers still takes over large products, if it is the first
+            used = self.compute.none if index == 0 and takes_over(name) else 0
+        elif k > n_layer:
+            used = self.compute.full
+        else:
+            used = self.compute.partial if takes_over(name) else self.compute.layers_only
+        return Bytes(size, kv, used)
+
+    def _output(self, cuda: bool) -> int:
+        w = self._w
+        if cuda:
+            return w.output.cuda
+        return w.output.cpu + (w.output_matrix if w.tied else 0)
+
+    def _host(self, k: int) -> int:
+        c = self.compute
+        if k > self._g.n_layer:
+            return c.host
+        if self._settings.op_offload and any(takes_over(device.name) for device in self._devices):
+            return c.host + self._g.n_embd * self._settings.ubatch * 4
+        return c.host_all if k == 0 else c.host_layers
+
+    def _mapped(self, on_cpu: int, k: int) -> int:
+        total = 0
+        for part in range(self._w.n_parts):
+            span = _join(self._spans[on_cpu].get(part), self._w.input.spans.get(part))
+            if on_cpu:
+                span = _join(span, self._w.per_device.spans.get(part))
+            if k == 0:
+                span = _join(span, self._w.output.spans.get(part))
+            if span is not None:
+                total += span.last - span.first
+        return total
+
+
+def _shares(settings: Settings, devices: Sequence[Device]) -> list[float]:
+    if any(share > 0 for share in settings.tensor_split):
+        given = settings.tensor_split[: len(devices)]
+        return [*given, *[0.0] * (len(devices) - len(given))]
+    return [float(device.free or 0) for device in devices]
+
+
+def _join(a: Span | None, b: Span | None) -> Span | None:
+    if a is None or b is None:
+        return a or b
+    return Span(min(a.first, b.first), max(a.last, b.last))
+
+
+def _prefix_spans(model: Weights) -> list[dict[int, Span]]:
+    """Per number of layers on the CPU, the span of their tensors in each part."""
+    spans: list[dict[int, Span]] = [{}]
+    for group in model.layers:
+        spans.append(_merged(spans[-1], group))
+    return spans
+
+
+def _merged(spans: dict[int, Span], group: Group) -> dict[int, Span]:
+    merged = dict(spans)
+    for part, span in group.spans.items():
+        merged[part] = _join(merged.get(part), span) or span
+    return merged
