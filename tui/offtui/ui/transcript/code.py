@@ -1,0 +1,78 @@
+"""Fenced code as rows: highlighted by Pygments, folded to the width, on a background of its own."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Token, _TokenType
+from pygments.util import ClassNotFound
+
+from offtui.ui.transcript.grid import Line, Run, clip, line_cells, pad, settle
+from offtui.ui.transcript.wrap import joined, wrap_hard
+
+HIGHLIGHT_LIMIT = 20_000
+"""Characters; longer code is shown without highlighting, which takes Pygments 0.1 s for so much."""
+
+_LOOKS: tuple[tuple[_TokenType, str], ...] = (
+    (Token.Comment, "code code-comment"),
+    (Token.Keyword.Constant, "code code-number"),
+    (Token.Keyword, "code code-keyword"),
+    (Token.Operator.Word, "code code-keyword"),
+    (Token.Literal.String, "code code-string"),
+    (Token.Literal.Number, "code code-number"),
+    (Token.Name.Function, "code code-name"),
+    (Token.Name.Class, "code code-name"),
+    (Token.Name.Decorator, "code code-name"),
+    (Token.Name.Tag, "code code-keyword"),
+    (Token.Name.Builtin, "code code-builtin"),
+    (Token.Generic.Deleted, "code code-deleted"),
+    (Token.Generic.Inserted, "code code-string"),
+    (Token.Generic.Heading, "code code-name"),
+    (Token.Generic.Subheading, "code code-name"),
+)
+
+
+def code_block(source: str, language: str, width: int) -> list[Line]:
+    """Rows of exactly ``width`` cells; the language stands at the right of a first row of its own."""
+    text = settle(source.rstrip("\n"))
+    inner = max(1, width - 2)
+    rows: list[Line] = []
+    if language:
+        label = clip(settle(language), inner)
+        rows.append(pad((Run(" ", "code"), Run(label, "code code-label")), width, "code"))
+    for line in _highlighted(text, language):
+        for row in wrap_hard(line, inner):
+            rows.append(pad((Run(" ", "code"), *row), width, "code"))
+    return [row if line_cells(row) <= width else row[1:] for row in rows]
+
+
+def _highlighted(text: str, language: str) -> Iterator[Line]:
+    lexer = _lexer(language) if language and len(text) <= HIGHLIGHT_LIMIT else None
+    if lexer is None:
+        for line in text.split("\n"):
+            yield (Run(line, "code"),)
+        return
+    row: list[Run] = []
+    for kind, value in lexer.get_tokens(text):
+        look = _look(kind)
+        first, *others = value.split("\n")
+        row.append(Run(first, look))
+        for other in others:
+            yield joined(row)
+            row = [Run(other, look)]
+    if any(run.text for run in row):
+        yield joined(row)
+
+
+@lru_cache(maxsize=256)
+def _look(kind: _TokenType) -> str:
+    return next((look for parent, look in _LOOKS if kind in parent), "code")
+
+
+@lru_cache(maxsize=64)
+def _lexer(language: str) -> Lexer | None:
+    try:
+        return get_lexer_by_name(language.lower(), stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None

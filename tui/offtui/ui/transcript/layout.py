@@ -1,0 +1,140 @@
+"""Markdown blocks as rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from offtui.ui.transcript.code import code_block
+from offtui.ui.transcript.grid import BLANK, Line, Run, cells, dress, settle
+from offtui.ui.transcript.inline import inline_runs, task_box
+from offtui.ui.transcript.parse import Document, MarkdownParser, Node
+from offtui.ui.transcript.table import Table, table_lines
+from offtui.ui.transcript.wrap import wrap, wrap_hard
+
+MARKDOWN_LIMIT = 256_000
+"""Characters; a longer text is shown as it was written, so that no answer takes more than half a second to draw."""
+NARROW = 16
+"""Cells of text below which quotes and lists are no longer indented further."""
+
+_BULLETS = ("•", "◦", "▪")
+_PARSER = MarkdownParser()
+
+
+def parse(text: str, references: dict[str, Any] | None = None) -> Document | None:
+    """The blocks of ``text``; ``None`` where it is too long or too deeply nested to be taken for Markdown."""
+    if len(text) > MARKDOWN_LIMIT:
+        return None
+    document = _PARSER.parse(text, references)
+    return None if document.too_deep else document
+
+
+def markdown_lines(text: str, width: int) -> list[Line]:
+    """Rows of at most ``width`` cells for any cleaned text."""
+    document = parse(text)
+    return plain_lines(text, width) if document is None else stacked(document.blocks, width)
+
+
+def plain_lines(text: str, width: int, look: str = "") -> list[Line]:
+    """Rows of a text as it was written; lines and indentation are kept."""
+    return wrap([Run(settle(text.strip("\n")), look)], width)
+
+
+def stacked(blocks: Sequence[Node], width: int, *, depth: int = 0, tight: bool = False) -> list[Line]:
+    """Rows of consecutive blocks, with an empty row between them unless ``tight``."""
+    lines: list[Line] = []
+    for block in blocks:
+        rows = _block(block, width, _Place(depth))
+        if rows and lines and not tight:
+            lines.append(BLANK)
+        lines.extend(rows)
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    depth: int
+    """Lists around the block."""
+
+
+def _block(node: Node, width: int, place: _Place) -> list[Line]:
+    match node.kind:
+        case "paragraph":
+            return wrap(inline_runs(node.inline), width)
+        case "heading":
+            return _heading(node, width)
+        case "bullet_list" | "ordered_list":
+            return _list(node, width, place)
+        case "blockquote":
+            inner = width - 2 if width > NARROW else width
+            rows = stacked(node.children, inner, depth=place.depth) or [BLANK]
+            bar = (Run("▎ ", "quote-bar"),) if inner < width else ()
+            return [(*bar, *dress(row, "quote")) for row in rows]
+        case "fence" | "code_block":
+            language = node.token.info.strip().split(" ")[0].strip("{}.") if node.kind == "fence" else ""
+            return code_block(node.token.content, language, width)
+        case "math_block":
+            return [row for line in _lines_of(node.token.content) for row in wrap_hard((Run(line, "math"),), width)]
+        case "hr":
+            return [(Run("─" * width, "rule"),)]
+        case "table":
+            return table_lines(_table(node), width)
+        case _:
+            return wrap([Run(settle(node.token.content))], width)
+
+
+def _lines_of(source: str) -> list[str]:
+    return settle(source.strip("\n")).split("\n")
+
+
+def _heading(node: Node, width: int) -> list[Line]:
+    level = int(node.token.tag[1:])
+    look = f"heading heading-{min(level, 3)}"
+    rows = [dress(row, look) for row in wrap(inline_runs(node.inline, breaks=False), width)]
+    if level == 1 and rows:
+        rows.append((Run("━" * min(width, max(sum(cells(run.text) for run in row) for row in rows)), "heading-line"),))
+    return rows
+
+
+def _list(node: Node, width: int, place: _Place) -> list[Line]:
+    tight = all(child.token.hidden for item in node.children for child in item.children if child.kind == "paragraph")
+    ordered = node.kind == "ordered_list"
+    start = int(node.token.attrs.get("start", 1)) if ordered else 0
+    digits = len(str(start + len(node.children) - 1))
+    lines: list[Line] = []
+    for index, item in enumerate(node.children):
+        marker = f"{start + index:>{digits}}. " if ordered else f"{_BULLETS[place.depth % len(_BULLETS)]} "
+        indent = len(marker) if width - len(marker) >= NARROW or place.depth == 0 else 0
+        inner = max(1, width - indent)
+        rows = _item(item, inner, place.depth + 1, tight=tight) or [BLANK]
+        if lines and not tight:
+            lines.append(BLANK)
+        for number, row in enumerate(rows):
+            if not indent:
+                lines.append(row)
+            elif number:
+                lines.append((Run(" " * indent), *row) if row else BLANK)
+            else:
+                lines.append((Run(marker, "marker"), *row))
+    return lines
+
+
+def _item(item: Node, width: int, depth: int, *, tight: bool) -> list[Line]:
+    lines: list[Line] = []
+    for index, block in enumerate(item.children):
+        if block.kind == "paragraph":
+            runs = inline_runs(block.inline)
+            rows = wrap(task_box(runs) if index == 0 else runs, width)
+        else:
+            rows = _block(block, width, _Place(depth))
+        if rows and lines and not tight:
+            lines.append(BLANK)
+        lines.extend(rows)
+    return lines
+
+
+def _table(node: Node) -> Table:
+    rows = [row for section in node.children for row in section.children]
+    header, *others = rows
+    aligns = [str(cell.token.attrs.get("style", "")).removeprefix("text-align:") or "left" for cell in header.children]
+    body = [[inline_runs(cell.inline, breaks=False) for cell in row.children] for row in others]
+    return Table([inline_runs(cell.inline, breaks=False) for cell in header.children], body, aligns)

@@ -1,0 +1,27 @@
+"""What the transcript shows: plain frozen values, owned by whoever keeps the conversation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["user", "assistant", "notice", "error"]
+EntryState = Literal["done", "streaming", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing said, by somebody or by the app itself."""
+
+    id: int
+    """Chosen by the caller; unique in one transcript."""
+    role: Role
+    text: str
+    """The source as it was written: Markdown for an answer, plain text for everything else."""
+    reasoning: str = ""
+    """What the model thought aloud before it answered."""
+    stamp: str = ""
+    """One line under the entry: model, layers, tokens, speed. For a failed answer, why it failed."""
+    state: EntryState = "done"
+    name: str = ""
+    """Who speaks, shown above the text; ``"you"`` and ``"assistant"`` where it is left empty."""
+    reasoning_tokens: int | None = None
+    """Length of ``reasoning`` in tokens; ``None``: unknown, so words are counted instead."""
