@@ -1,10 +1,26 @@
 """The state of a session and how it changes: frozen values and one pure function."""
 
 import enum
+from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
-from offtui.protocol.events import Event, Loaded, LoadStep
+from offtui.protocol.events import (
+    DeviceMemory,
+    Event,
+    HeaderRead,
+    Hello,
+    Loaded,
+    LoadFailed,
+    LoadProgress,
+    LoadStep,
+    Piece,
+    PromptProgress,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+)
 from offtui.protocol.facts import DeviceFacts, Failure, Timings
 from offtui.protocol.spec import LoadSpec
 
@@ -40,16 +56,18 @@ class TurnState(msgspec.Struct, frozen=True):
     prompt_done: int = 0
     tokens: int = 0
     first_token: float | None = None
-    """``time.monotonic()`` of the first and the newest token."""
+    """``time.monotonic()`` of the first and the newest text."""
+    first_tokens: int = 0
+    """Tokens there were at ``first_token``."""
     last_token: float | None = None
 
     @property
     def tps(self) -> float | None:
         """Generation speed so far."""
-        if self.tokens < 2 or self.first_token is None or self.last_token is None:
+        if self.first_token is None or self.last_token is None:
             return None
-        span = self.last_token - self.first_token
-        return (self.tokens - 1) / span if span > 0 else None
+        tokens, seconds = self.tokens - self.first_tokens, self.last_token - self.first_token
+        return tokens / seconds if tokens > 0 and seconds > 0 else None
 
 
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +86,10 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     last_timings: Timings | None = None
     n_past: int = 0
     """Tokens in the KV cache."""
+    has_worker: bool = False
+    """A process of this epoch is there; from its spawn until it is reaped."""
+    replacing: bool = False
+    """The worker that is up is being ended to make place for ``wanted``."""
     memory: tuple[DeviceFacts, ...] = ()
     failure: Failure | None = None
     """Of the last load, turn or worker; cleared when the next one begins."""
@@ -108,3 +130,128 @@ class WorkerEnded(msgspec.Struct, frozen=True):
 
 Intent = LoadWanted | TurnWanted | StopWanted | CloseWanted
 Occurrence = Intent | WorkerSpawned | WorkerEnded | Event
+
+
+def holds(state: SessionState, spec: LoadSpec) -> bool:
+    """Whether ``spec`` is loaded already, or on its way."""
+    if state.phase is Phase.LOADING or state.replacing:
+        return spec == state.wanted
+    return state.loaded is not None and spec in (state.wanted, state.loaded.spec)
+
+
+def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
+    """The state after ``occurrence``. Pure, and total: what makes no sense in a state leaves it as it is."""
+    if state.phase is Phase.CLOSED:
+        return state
+    match occurrence:
+        case LoadWanted(spec=spec):
+            return _load_wanted(state, spec)
+        case TurnWanted(turn=turn):
+            if state.phase is not Phase.READY:
+                return state
+            return replace(state, phase=Phase.GENERATING, turn=TurnState(turn), failure=None)
+        case StopWanted():
+            return _stop_wanted(state)
+        case CloseWanted():
+            return replace(_without_worker(state), phase=Phase.CLOSED, replacing=False)
+        case WorkerSpawned(epoch=epoch):
+            if epoch <= state.epoch or state.has_worker or state.phase is not Phase.LOADING:
+                return state
+            return replace(state, epoch=epoch, has_worker=True)
+        case WorkerEnded(epoch=epoch, failure=failure):
+            return _worker_ended(state, failure) if state.has_worker and epoch == state.epoch else state
+        case LoadProgress(step=step, fraction=fraction):
+            if state.phase is not Phase.LOADING:
+                return state
+            return replace(state, progress=Progress(step, min(1.0, max(0.0, fraction))))
+        case Loaded():
+            return _loaded(state, occurrence)
+        case LoadFailed(failure=failure):
+            if state.phase not in (Phase.LOADING, Phase.STOPPING) or state.turn is not None:
+                return state
+            return replace(_without_worker(state), phase=Phase.CRASHED, replacing=False, failure=failure)
+        case DeviceMemory(devices=devices):
+            return replace(state, memory=devices)
+        case TurnStarted() | PromptProgress() | Piece() | TurnEnded() | TurnFailed():
+            if state.turn is None or state.turn.turn != occurrence.turn:
+                return state
+            return _turn(state, state.turn, occurrence)
+        case Hello() | HeaderRead():
+            return state
+        case _:
+            assert_never(occurrence)
+
+
+def _without_worker(state: SessionState) -> SessionState:
+    return replace(state, loaded=None, progress=None, turn=None, n_past=0, memory=())
+
+
+def _load_wanted(state: SessionState, spec: LoadSpec) -> SessionState:
+    if holds(state, spec):
+        return state
+    phase = Phase.STOPPING if state.has_worker else Phase.LOADING
+    return replace(state, phase=phase, wanted=spec, replacing=state.has_worker, progress=None, failure=None)
+
+
+def _stop_wanted(state: SessionState) -> SessionState:
+    if state.phase is Phase.LOADING or state.phase is Phase.GENERATING:
+        return replace(state, phase=Phase.STOPPING)
+    if state.replacing and state.turn is not None and state.loaded is not None:
+        # The old worker is still up, giving back its turn: it stays.
+        return replace(state, replacing=False, wanted=state.loaded.spec)
+    return state
+
+
+def _worker_ended(state: SessionState, failure: Failure | None) -> SessionState:
+    gone = replace(_without_worker(state), has_worker=False)
+    if state.replacing:
+        return replace(gone, phase=Phase.LOADING, replacing=False)
+    if failure is not None:
+        return replace(gone, phase=Phase.CRASHED, failure=failure)
+    return gone if state.phase is Phase.CRASHED else replace(gone, phase=Phase.EMPTY)
+
+
+def _loaded(state: SessionState, loaded: Loaded) -> SessionState:
+    if state.loaded is not None or state.replacing or state.phase not in (Phase.LOADING, Phase.STOPPING):
+        return state
+    return replace(
+        state,
+        phase=Phase.READY,
+        loaded=loaded,
+        last_good=loaded.spec,
+        progress=None,
+        n_past=0,
+        memory=loaded.memory,
+        failure=None,
+    )
+
+
+def _turn(
+    state: SessionState, turn: TurnState, event: TurnStarted | PromptProgress | Piece | TurnEnded | TurnFailed
+) -> SessionState:
+    match event:
+        case TurnStarted():
+            progress = replace(
+                turn,
+                prompt_tokens=event.prompt_tokens,
+                reused_tokens=event.reused_tokens,
+                prompt_done=event.reused_tokens,
+            )
+            return replace(state, turn=progress, n_past=event.reused_tokens)
+        case PromptProgress():
+            return replace(
+                state, turn=replace(turn, prompt_done=event.done, prompt_tokens=event.total), n_past=event.done
+            )
+        case Piece():
+            if turn.first_token is None:
+                turn = replace(turn, first_token=event.time, first_tokens=event.tokens)
+            progress = replace(turn, tokens=event.tokens, last_token=event.time)
+            return replace(state, turn=progress, n_past=event.n_past)
+        case TurnEnded():
+            phase = Phase.STOPPING if state.replacing else Phase.READY
+            return replace(state, phase=phase, turn=None, last_timings=event.timings, n_past=event.timings.n_past)
+        case TurnFailed():
+            phase = Phase.STOPPING if state.replacing else Phase.READY
+            return replace(state, phase=phase, turn=None, failure=event.failure)
+        case _:
+            assert_never(event)

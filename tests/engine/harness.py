@@ -1,0 +1,89 @@
+"""A session over fake workers, its occurrences recorded; waits poll a predicate with a deadline."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from offtui.engine.child import Deadlines
+from offtui.engine.session import Session
+from offtui.engine.state import Occurrence, Phase, SessionState
+from offtui.protocol.events import Piece
+from offtui.protocol.spec import LoadSpec, Message, Sampling
+
+FAKE = Path(__file__).parents[1] / "fakes" / "worker.py"
+PATIENCE = 20.0
+"""Seconds a wait may take at most, on a busy machine."""
+
+QUICK = Deadlines(hello=10.0, load_stall=0.4, weights_stall=0.4, turn_start=0.4, stop=0.4, quit=0.3, term=0.3, kill=5.0)
+"""Short for what is provoked to stall; a handshake takes as long as an interpreter takes to start."""
+
+
+T = TypeVar("T")
+
+
+class Harness:
+    """One session with its recorded life."""
+
+    def __init__(self, *args: str, deadlines: Deadlines = QUICK, spare: bool = False, python: str = sys.executable):
+        self.seen: list[tuple[SessionState, Occurrence]] = []
+        self._changed = threading.Condition()
+        self.session = Session(self._listen, command=(python, str(FAKE), *args), deadlines=deadlines, spare=spare)
+
+    def _listen(self, state: SessionState, occurrence: Occurrence) -> None:
+        with self._changed:
+            self.seen.append((state, occurrence))
+            self._changed.notify_all()
+
+    @property
+    def state(self) -> SessionState:
+        return self.session.state
+
+    def wait(self, predicate: Callable[[SessionState], object]) -> SessionState:
+        """Until the session's newest state satisfies ``predicate``."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: predicate(self.state), PATIENCE), self.story()
+        return self.state
+
+    def wait_for(self, kind: type, count: int = 1) -> None:
+        """Until ``count`` occurrences of ``kind`` were seen."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.of(kind)) >= count, PATIENCE), self.story()
+
+    def wait_phase(self, phase: Phase) -> SessionState:
+        return self.wait(lambda state: state.phase is phase)
+
+    def of(self, kind: type[T]) -> list[T]:
+        return [occurrence for _, occurrence in self.seen if isinstance(occurrence, kind)]
+
+    def load(self, model: str = "good.gguf", **options: object) -> SessionState:
+        """Want a load and wait for its outcome."""
+        self.session.want(LoadSpec(model=model, **options))
+        return self.wait(lambda s: s.phase in (Phase.READY, Phase.CRASHED) and s.wanted and s.wanted.model == model)
+
+    def ask(self, turn: int = 1, text: str = "Hello", **options: object) -> None:
+        self.session.submit(turn, (Message("user", text),), Sampling(**options))
+
+    def text(self) -> str:
+        return "".join(piece.text for piece in self.of(Piece))
+
+    def story(self) -> str:
+        return "\n".join(f"{state.phase:>10}  {occurrence}" for state, occurrence in self.seen[-30:])
+
+
+def children() -> list[psutil.Process]:
+    """Live processes that this test run has started, zombies among them."""
+    return psutil.Process().children(recursive=True)
+
+
+def until(predicate: Callable[[], object]) -> None:
+    """Poll for what no occurrence tells of."""
+    deadline = time.monotonic() + PATIENCE
+    tick = threading.Event()
+    while not predicate():
+        assert time.monotonic() < deadline, "waited in vain"
+        tick.wait(0.01)

@@ -1,0 +1,256 @@
+"""A worker without llama.cpp that speaks the real protocol, and misbehaves on order.
+
+Run as a script: ``worker.py [--do POINT:ACTION]... [--deaf] [--stubborn] [--pieces N] [--pause SECONDS] --fd N``.
+
+POINT is when: ``start`` (before Hello), ``load`` (a Load has arrived), ``progress``, ``loaded`` (just before Loaded),
+``ready`` (just after), ``turn`` (a Generate has arrived), ``started``, ``piece`` (after the first one), ``cancel``,
+``quit``. ACTION is what, see ``act``. A model named ``POINT:ACTION`` orders the same for one load.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from offtui.protocol.codec import encode, request_reader
+from offtui.protocol.events import (
+    DeviceMemory,
+    Event,
+    Hello,
+    Loaded,
+    LoadFailed,
+    LoadProgress,
+    Piece,
+    PromptProgress,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+)
+from offtui.protocol.facts import DeviceFacts, DeviceLedger, Failure, LayerCount, ModelFacts, Timings
+from offtui.protocol.requests import Cancel, CancelLoad, Generate, Load, Quit, Request
+from offtui.protocol.spec import LoadSpec, Sampling
+
+MIB = 1024**2
+N_LAYER = 12
+DIRTY = "dirty\x1b]52;c;QQ==\x07\u202e"
+"""What a hostile file could make a careless worker repeat."""
+
+OOM_LOG = """\
+ggml_backend_cuda_buffer_type_alloc_buffer: allocating 5121.50 MiB on device 0: cudaMalloc failed: out of memory
+alloc_tensor_range: failed to allocate CUDA0 buffer of size 5370281984
+llama_model_load: error loading model: unable to allocate CUDA0 buffer
+llama_model_load_from_file_impl: failed to load model
+"""
+
+SIGNALS = {
+    "kill": signal.SIGKILL,
+    "abort": signal.SIGABRT,
+    "segv": signal.SIGSEGV,
+    "term": signal.SIGTERM,
+    "freeze": signal.SIGSTOP,
+}
+
+
+class Worker:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.orders: dict[str, str] = dict(order.split(":", 1) for order in options.do)
+        self.socket = socket.socket(fileno=options.fd)
+        self.reader = request_reader()
+        self.requests: list[Request] = []
+        self.spec: LoadSpec | None = None
+
+    def send(self, event: Event) -> None:
+        self.socket.sendall(encode(event))
+
+    def read(self, timeout: float | None) -> None:
+        """Take in what has arrived; ends with the parent."""
+        self.socket.settimeout(timeout)
+        try:
+            data = self.socket.recv(65536)
+        except (TimeoutError, BlockingIOError):
+            return
+        finally:
+            self.socket.settimeout(None)
+        if not data:
+            sys.exit(0)
+        for request in self.reader.feed(data):
+            if isinstance(request, Quit):
+                self.act("quit")
+                if not self.options.deaf:
+                    sys.exit(0)
+            self.requests.append(request)
+
+    def request(self) -> Request:
+        while not self.requests:
+            self.read(None)
+        return self.requests.pop(0)
+
+    def asked_to_stop(self, kind: type[Request]) -> bool:
+        self.read(0.0)
+        for request in self.requests:
+            if isinstance(request, kind):
+                self.requests.remove(request)
+                self.act("cancel")
+                return True
+        return False
+
+    def act(self, point: str) -> None:
+        action = self.orders.get(point, "")
+        match action:
+            case "":
+                pass
+            case "stall":
+                while True:
+                    time.sleep(60)
+            case "garble":
+                self.socket.sendall(b"\xff\xff\xff\xffgarbage")
+            case "nonsense":
+                self.socket.sendall(b"\x00\x00\x00\x05\xa5hello")
+            case "half":
+                self.socket.sendall(encode(LoadProgress("weights", 0.5))[:-3])
+                sys.exit(0)
+            case "exit":
+                sys.exit(3)
+            case "hang-up":
+                self.socket.close()
+                while True:
+                    time.sleep(60)
+            case "raise":
+                raise RuntimeError("the ledger does not add up")
+            case "no-llama":
+                raise ModuleNotFoundError("No module named 'llama_cpp'")
+            case "oom":
+                print(OOM_LOG, end="", file=sys.stderr)
+                sys.exit(1)
+            case "oom-decode":
+                print("CUDA error: out of memory", file=sys.stderr)
+                print("  current device: 0, in function alloc at ggml-cuda.cu:551", file=sys.stderr)
+                print("/build/ggml/src/ggml-cuda/ggml-cuda.cu:109: CUDA error", file=sys.stderr, flush=True)
+                os.kill(os.getpid(), signal.SIGABRT)
+            case "rpc-gone":
+                print(
+                    "/build/ggml-rpc.cpp:782: Remote RPC server crashed or returned malformed response",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                os.kill(os.getpid(), signal.SIGABRT)
+            case "flood":
+                for _ in range(20_000):
+                    self.send(DeviceMemory((), time.monotonic()))
+            case "print":
+                print("x" * 99, *["y" * 99] * 40_000, sep="\n", file=sys.stderr, flush=True)
+            case action if action in SIGNALS:
+                os.kill(os.getpid(), SIGNALS[action])
+            case kind:
+                self.send(LoadFailed(Failure(kind, f"It failed: {kind} {DIRTY}.")))  # type: ignore[arg-type]
+                sys.exit(0)
+
+    def run(self) -> None:
+        self.act("start")
+        self.send(Hello(os.getpid(), "0.0-fake", ("CPU", "RPC")))
+        while True:
+            match self.request():
+                case Load(spec=spec):
+                    self.load(spec)
+                case Generate() as turn:
+                    self.answer(turn)
+                case _:
+                    pass
+
+    def load(self, spec: LoadSpec) -> None:
+        name = Path(spec.model).name
+        if ":" in name:
+            point, action = name.split(":", 1)
+            self.orders[point] = action
+        self.spec = spec
+        self.act("load")
+        for i in range(5):
+            if self.asked_to_stop(CancelLoad):
+                self.send(LoadFailed(Failure("cancelled", "The load was cancelled.")))
+                sys.exit(0)
+            self.send(LoadProgress("weights", i / 4))
+            self.act("progress")
+            time.sleep(self.options.pause)
+        self.act("loaded")
+        self.send(loaded(spec))
+        self.act("ready")
+
+    def answer(self, turn: Generate) -> None:
+        self.act("turn")
+        if turn.messages[-1].content == "too long":
+            self.send(TurnFailed(turn.turn, Failure("prompt_too_long", "The prompt has 9000 tokens.")))
+            return
+        self.send(TurnStarted(turn.turn, 20, 5))
+        self.act("started")
+        self.send(PromptProgress(turn.turn, 20, 20))
+        count = turn.sampling.max_tokens or self.options.pieces
+        for i in range(count):
+            if self.asked_to_stop(Cancel):
+                self.send(TurnEnded(turn.turn, "cancelled", timings(i)))
+                return
+            channel = "reasoning" if i == 0 and turn.messages[-1].content == "think" else "answer"
+            text = f"word{i}{DIRTY} " if turn.messages[-1].content == "dirty" else f"word{i} "
+            self.send(Piece(turn.turn, channel, text, i + 1, 21 + i, time.monotonic()))
+            if i == 0:
+                self.act("piece")
+            time.sleep(self.options.pause)
+        self.send(TurnEnded(turn.turn, "end", timings(count)))
+
+
+def loaded(spec: LoadSpec) -> Loaded:
+    asked = N_LAYER + 1 if spec.n_gpu_layers is None else spec.n_gpu_layers
+    model = ModelFacts(spec.model, f"fake {DIRTY}", "llama", "Q8_0", N_LAYER, 4096, 4_000_000, 5 * MIB, 4000, 160, True)
+    devices = (
+        DeviceLedger("CPU", "cpu", 4 * MIB, MIB, MIB, N_LAYER + 1 - asked),
+        DeviceLedger("RPC0", "rpc", asked * MIB, MIB, MIB, asked),
+    )
+    memory = (
+        DeviceFacts("CPU", "cpu", f"a processor{DIRTY}", 8 * 1024 * MIB, 16 * 1024 * MIB),
+        DeviceFacts("RPC0", "rpc", "127.0.0.1:50052", None, None),
+    )
+    return Loaded(
+        model=model,
+        spec=LoadSpec(model=spec.model, n_gpu_layers=asked, n_ctx=spec.n_ctx or 4096, rpc=spec.rpc),
+        layers=LayerCount(asked, asked, N_LAYER + 1),
+        devices=devices,
+        memory=memory,
+        n_ctx=spec.n_ctx or 4096,
+        flash_attn=True,
+        sampling=Sampling(temperature=0.8),
+        notices=(f"a notice{DIRTY}",),
+        load_seconds=0.25,
+    )
+
+
+def timings(tokens: int) -> Timings:
+    return Timings(
+        prompt_tokens=20,
+        reused_tokens=5,
+        prompt_seconds=0.5,
+        ttft_seconds=0.6,
+        tokens=tokens,
+        eval_seconds=2.0,
+        n_past=20 + tokens,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--do", action="append", default=[], metavar="POINT:ACTION")
+    parser.add_argument("--deaf", action="store_true", help="ignore Quit")
+    parser.add_argument("--stubborn", action="store_true", help="ignore SIGTERM")
+    parser.add_argument("--pieces", type=int, default=5)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds per step")
+    options = parser.parse_args()
+    if options.stubborn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Worker(options).run()
+
+
+if __name__ == "__main__":
+    main()

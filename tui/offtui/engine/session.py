@@ -1,0 +1,119 @@
+"""The session: one thread that owns the worker, carries out what is wanted of it, and tells what happens."""
+
+import atexit
+import collections
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from offtui.engine.child import WORKER_COMMAND, Deadlines
+from offtui.engine.state import (
+    CloseWanted,
+    LoadWanted,
+    Occurrence,
+    SessionState,
+    StopWanted,
+)
+from offtui.engine.supervisor import Supervisor, TurnAsked
+from offtui.protocol.spec import LoadSpec, Message, Sampling
+
+Listener = Callable[[SessionState, Occurrence], None]
+"""Called on the session's thread with each occurrence and the state after it; must not block long."""
+
+
+class Session:
+    """Has at most one model loaded, in a worker process that it spawns, supervises, explains and reaps.
+
+    All methods may be called from any thread and return at once, but ``close``.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        command: Sequence[str] = WORKER_COMMAND,
+        deadlines: Deadlines = Deadlines(),  # noqa: B008 -- frozen
+        spare: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start the session's thread; no process yet.
+
+        Args:
+            listener: told everything that happens.
+            command: of a worker; ``--fd N`` is added.
+            deadlines: what is waited for, and how long.
+            spare: keep a second worker with its imports done, for the next load.
+            clock: seconds, monotonic.
+        """
+        self._listener = listener
+        self._deadlines = deadlines
+        self._clock = clock
+        self._intents: collections.deque[LoadWanted | TurnAsked | StopWanted | CloseWanted] = collections.deque()
+        self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._supervisor = Supervisor(self._selector, listener, command, deadlines, spare)
+        # A daemon, so that an interpreter that exits gets as far as atexit, which closes the session.
+        self._thread = threading.Thread(target=self._run, name="offtui-session", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    @property
+    def state(self) -> SessionState:
+        """The newest snapshot."""
+        return self._supervisor.state
+
+    def want(self, spec: LoadSpec) -> None:
+        """Have ``spec`` loaded. The latest wish wins; a running turn is stopped first and what it gave is kept."""
+        self._intend(LoadWanted(spec))
+
+    def submit(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
+        """Have the last of ``messages`` answered. ``TurnFailed`` comes back where the state is not READY."""
+        self._intend(TurnAsked(turn, tuple(messages), sampling))
+
+    def stop(self) -> None:
+        """Stop the turn, or give up the load, that is running."""
+        self._intend(StopWanted())
+
+    def close(self) -> None:
+        """End every process. Blocks until they are reaped, at most the sum of the deadlines; may be called again."""
+        self._intend(CloseWanted())
+        if threading.current_thread() is not self._thread:
+            patience = self._deadlines
+            self._thread.join(patience.quit + patience.term + patience.kill + 1.0)
+            atexit.unregister(self.close)
+
+    def _intend(self, intent: LoadWanted | TurnAsked | StopWanted | CloseWanted) -> None:
+        self._intents.append(intent)
+        # A full or closed pipe: the thread has been woken already, or has ended.
+        with contextlib.suppress(OSError):
+            self._wake.send(b"\0")
+
+    def _run(self) -> None:
+        supervisor = self._supervisor
+        try:
+            while not supervisor.finished:
+                ready = self._selector.select(supervisor.patience(self._clock()))
+                for key, mask in ready:
+                    if key.fileobj is self._woken:
+                        with contextlib.suppress(BlockingIOError):
+                            self._woken.recv(4096)
+                    else:
+                        supervisor.on_ready(key.data, mask, self._clock())
+                while self._intents:
+                    supervisor.on_intent(self._intents.popleft(), self._clock())
+                supervisor.on_time(self._clock())
+        finally:
+            # Also on an exception, a listener's for instance: no process survives the thread that owns it.
+            expected = supervisor.finished
+            supervisor.kill_everything()
+            self._selector.close()
+            self._wake.close()
+            self._woken.close()
+            if not expected:
+                self._listener(supervisor.state, CloseWanted())
