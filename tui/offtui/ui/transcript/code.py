@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
-from pygments.token import Token, _TokenType
+from pygments.lexers import get_lexer_by_name  # pyright: ignore[reportUnknownVariableType]: untyped options
 from pygments.util import ClassNotFound
 
 from offtui.ui.transcript.grid import Line, Run, clip, line_cells, pad, settle
@@ -14,23 +13,24 @@ from offtui.ui.transcript.wrap import joined, wrap_hard
 HIGHLIGHT_LIMIT = 20_000
 """Characters; longer code is shown without highlighting, which takes Pygments 0.1 s for so much."""
 
-_LOOKS: tuple[tuple[_TokenType, str], ...] = (
-    (Token.Comment, "code code-comment"),
-    (Token.Keyword.Constant, "code code-number"),
-    (Token.Keyword, "code code-keyword"),
-    (Token.Operator.Word, "code code-keyword"),
-    (Token.Literal.String, "code code-string"),
-    (Token.Literal.Number, "code code-number"),
-    (Token.Name.Function, "code code-name"),
-    (Token.Name.Class, "code code-name"),
-    (Token.Name.Decorator, "code code-name"),
-    (Token.Name.Tag, "code code-keyword"),
-    (Token.Name.Builtin, "code code-builtin"),
-    (Token.Generic.Deleted, "code code-deleted"),
-    (Token.Generic.Inserted, "code code-string"),
-    (Token.Generic.Heading, "code code-name"),
-    (Token.Generic.Subheading, "code code-name"),
-)
+_LOOKS = {
+    "Comment": "code code-comment",
+    "Keyword.Constant": "code code-number",
+    "Keyword": "code code-keyword",
+    "Operator.Word": "code code-keyword",
+    "Literal.String": "code code-string",
+    "Literal.Number": "code code-number",
+    "Name.Function": "code code-name",
+    "Name.Class": "code code-name",
+    "Name.Decorator": "code code-name",
+    "Name.Tag": "code code-keyword",
+    "Name.Builtin": "code code-builtin",
+    "Generic.Deleted": "code code-deleted",
+    "Generic.Inserted": "code code-string",
+    "Generic.Heading": "code code-name",
+    "Generic.Subheading": "code code-name",
+}
+"""Looks by Pygments token type; the first that is the type or above it counts."""
 
 
 def code_block(source: str, language: str, width: int) -> list[Line]:
@@ -42,8 +42,7 @@ def code_block(source: str, language: str, width: int) -> list[Line]:
         label = clip(settle(language), inner)
         rows.append(pad((Run(" ", "code"), Run(label, "code code-label")), width, "code"))
     for line in _highlighted(text, language):
-        for row in wrap_hard(line, inner):
-            rows.append(pad((Run(" ", "code"), *row), width, "code"))
+        rows.extend(pad((Run(" ", "code"), *row), width, "code") for row in wrap_hard(line, inner))
     return [row if line_cells(row) <= width else row[1:] for row in rows]
 
 
@@ -66,8 +65,9 @@ def _highlighted(text: str, language: str) -> Iterator[Line]:
 
 
 @lru_cache(maxsize=256)
-def _look(kind: _TokenType) -> str:
-    return next((look for parent, look in _LOOKS if kind in parent), "code")
+def _look(kind: tuple[str, ...]) -> str:
+    name = ".".join(kind)
+    return next((look for above, look in _LOOKS.items() if f"{name}.".startswith(f"{above}.")), "code")
 
 
 @lru_cache(maxsize=64)

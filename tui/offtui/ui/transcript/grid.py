@@ -63,7 +63,7 @@ def line_cells(line: Line) -> int:
 
 
 def reach(text: str, start: int, limit: int) -> int:
-    """How far settled ``text`` gets from ``start`` in ``limit`` cells: the index of the first character that does not fit."""
+    """Index of the first character of settled ``text`` that does not fit in ``limit`` cells beginning at ``start``."""
     if text.isascii():
         return min(len(text), start + limit)
     used = 0

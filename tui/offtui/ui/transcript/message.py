@@ -38,11 +38,8 @@ def estimated_height(entry: Entry, width: int) -> int:
 def entry_lines(entry: Entry, width: int, *, unfolded: bool) -> list[Line]:
     """All rows of a finished entry, ending with an empty one."""
     inner = measure(width)
-    if entry.role == "assistant":
-        body = markdown_lines(entry.text, inner)
-    else:
-        body = plain_lines(entry.text, inner)
-    rows = [beside_bar(row, entry.role, width) for row in body]
+    said = markdown_lines if entry.role == "assistant" else plain_lines
+    rows = [beside_bar(row, entry.role, width) for row in said(entry.text, inner)]
     return [*above_lines(entry, width, unfolded=unfolded), *rows, *below_lines(entry, width)]
 
 

@@ -10,14 +10,65 @@ from offtui.ui.transcript.grid import Line, line_cells
 
 PREFIX = "transcript--"
 
-LOOKS = frozenset(
-    "bar bar-user bar-assistant bar-notice bar-error name name-user name-assistant name-notice name-error user notice error "
-    "thought thought-title stamp stopped failed caret mark "
-    "heading heading-1 heading-2 heading-3 heading-line strong emphasis struck link link-target inline-code math "
-    "quote quote-bar marker task task-done rule table table-header table-line empty "
-    "code code-label code-keyword code-string code-comment code-number code-name code-builtin code-deleted".split()
-)
-"""Every name that may stand in a run's look; each is a component class ``transcript--NAME`` of the widget."""
+LOOKS = {
+    "bar-user": "color: $accent;",
+    "bar-assistant": "color: $foreground 22%;",
+    "bar-notice": "color: $foreground 45%;",
+    "bar-error": "color: $error;",
+    "name": "text-style: bold;",
+    "name-user": "color: $accent;",
+    "name-assistant": "color: $primary;",
+    "name-notice": "color: $foreground 60%;",
+    "name-error": "color: $error;",
+    "user": "background: $foreground 6%;",
+    "notice": "color: $foreground 60%;",
+    "error": "color: $foreground;",
+    "thought": "color: $foreground 50%; text-style: italic;",
+    "thought-title": "color: $foreground 55%;",
+    "stamp": "color: $foreground 45%;",
+    "stopped": "color: $warning;",
+    "failed": "color: $error; text-style: bold;",
+    "caret": "color: $accent;",
+    "mark": "background: $accent; color: auto 95%; text-style: bold;",
+    "heading": "text-style: bold;",
+    "heading-1": "color: $primary;",
+    "heading-2": "color: $primary;",
+    "heading-3": "color: $foreground;",
+    "heading-line": "color: $primary 50%;",
+    "strong": "text-style: bold;",
+    "emphasis": "text-style: italic;",
+    "struck": "text-style: strike; color: $foreground 60%;",
+    "link": "color: $primary; text-style: underline;",
+    "link-target": "color: $foreground 45%;",
+    "inline-code": "color: $secondary; background: $foreground 8%;",
+    "math": "color: $secondary; text-style: italic;",
+    "quote": "color: $foreground 70%;",
+    "quote-bar": "color: $primary 60%;",
+    "marker": "color: $primary;",
+    "task": "color: $primary;",
+    "task-done": "color: $success;",
+    "rule": "color: $foreground 20%;",
+    "table-header": "text-style: bold; color: $primary;",
+    "table-line": "color: $foreground 25%;",
+    "code": "background: $foreground 7%; color: $foreground;",
+    "code-label": "color: $foreground 45%;",
+    "code-keyword": "color: $primary; text-style: bold;",
+    "code-string": "color: $success;",
+    "code-comment": "color: $foreground 50%; text-style: italic;",
+    "code-number": "color: $warning;",
+    "code-name": "color: $accent;",
+    "code-builtin": "color: $secondary;",
+    "code-deleted": "color: $error;",
+    "empty": "color: $foreground 75%;",
+    "bar": "",
+    "table": "",
+}
+"""Every name that may stand in a run's look, with its style; each is a component class ``transcript--NAME``."""
+
+
+def component_css(widget: str) -> str:
+    """The style sheet of the looks for a widget."""
+    return "\n".join(f"{widget} > .{PREFIX}{look} {{ {style} }}" for look, style in LOOKS.items())
 
 
 class Palette:

@@ -16,7 +16,7 @@ from offtui.ui.transcript.grid import BLANK, Line, Run, dress, line_cells
 from offtui.ui.transcript.layout import markdown_lines
 from offtui.ui.transcript.message import measure
 from offtui.ui.transcript.model import Entry, EntryState
-from offtui.ui.transcript.palette import LOOKS, PREFIX, Palette
+from offtui.ui.transcript.palette import LOOKS, PREFIX, Palette, component_css
 
 FLUSH_SECONDS = 1 / 15
 """How often the running answer is drawn, at most."""
@@ -52,56 +52,7 @@ class Transcript(ScrollView, can_focus=True):
         background: $background;
         color: $foreground;
     }
-    Transcript > .transcript--bar-user { color: $accent; }
-    Transcript > .transcript--bar-assistant { color: $foreground 22%; }
-    Transcript > .transcript--bar-notice { color: $foreground 45%; }
-    Transcript > .transcript--bar-error { color: $error; }
-    Transcript > .transcript--name { text-style: bold; }
-    Transcript > .transcript--name-user { color: $accent; }
-    Transcript > .transcript--name-assistant { color: $primary; }
-    Transcript > .transcript--name-notice { color: $foreground 60%; }
-    Transcript > .transcript--name-error { color: $error; }
-    Transcript > .transcript--user { background: $foreground 6%; }
-    Transcript > .transcript--notice { color: $foreground 60%; }
-    Transcript > .transcript--error { color: $foreground; }
-    Transcript > .transcript--thought { color: $foreground 50%; text-style: italic; }
-    Transcript > .transcript--thought-title { color: $foreground 55%; }
-    Transcript > .transcript--stamp { color: $foreground 45%; }
-    Transcript > .transcript--stopped { color: $warning; }
-    Transcript > .transcript--failed { color: $error; text-style: bold; }
-    Transcript > .transcript--caret { color: $accent; }
-    Transcript > .transcript--mark { background: $accent; color: auto 95%; text-style: bold; }
-    Transcript > .transcript--heading { text-style: bold; }
-    Transcript > .transcript--heading-1 { color: $primary; }
-    Transcript > .transcript--heading-2 { color: $primary; }
-    Transcript > .transcript--heading-3 { color: $foreground; }
-    Transcript > .transcript--heading-line { color: $primary 50%; }
-    Transcript > .transcript--strong { text-style: bold; }
-    Transcript > .transcript--emphasis { text-style: italic; }
-    Transcript > .transcript--struck { text-style: strike; color: $foreground 60%; }
-    Transcript > .transcript--link { color: $primary; text-style: underline; }
-    Transcript > .transcript--link-target { color: $foreground 45%; }
-    Transcript > .transcript--inline-code { color: $secondary; background: $foreground 8%; }
-    Transcript > .transcript--math { color: $secondary; text-style: italic; }
-    Transcript > .transcript--quote { color: $foreground 70%; }
-    Transcript > .transcript--quote-bar { color: $primary 60%; }
-    Transcript > .transcript--marker { color: $primary; }
-    Transcript > .transcript--task { color: $primary; }
-    Transcript > .transcript--task-done { color: $success; }
-    Transcript > .transcript--rule { color: $foreground 20%; }
-    Transcript > .transcript--table-header { text-style: bold; color: $primary; }
-    Transcript > .transcript--table-line { color: $foreground 25%; }
-    Transcript > .transcript--code { background: $foreground 7%; color: $foreground; }
-    Transcript > .transcript--code-label { color: $foreground 45%; }
-    Transcript > .transcript--code-keyword { color: $primary; text-style: bold; }
-    Transcript > .transcript--code-string { color: $success; }
-    Transcript > .transcript--code-comment { color: $foreground 50%; text-style: italic; }
-    Transcript > .transcript--code-number { color: $warning; }
-    Transcript > .transcript--code-name { color: $accent; }
-    Transcript > .transcript--code-builtin { color: $secondary; }
-    Transcript > .transcript--code-deleted { color: $error; }
-    Transcript > .transcript--empty { color: $foreground 75%; }
-    """
+    """ + component_css("Transcript")
 
     def __init__(
         self, *, empty: str = "", name: str | None = None, id: str | None = None, classes: str | None = None
@@ -333,7 +284,7 @@ class Transcript(ScrollView, can_focus=True):
         size = Size(self._column.width, self._column.rows.total)
         self._settling = True
         if size != self.virtual_size:
-            self.set_reactive(Widget.virtual_size, size)
+            self.set_reactive(Widget.virtual_size, size)  # pyright: ignore[reportArgumentType]: Textual's own overload
             self._scroll_update(size)
         self.scroll_target_y = top
         self.scroll_y = self.scroll_target_y

@@ -23,8 +23,8 @@ HISTORY_LIMIT = 500
 class Prompt(TextArea, inherit_bindings=False):
     """A prompt of several lines that grows up to a third of the screen.
 
-    Enter posts ``Submitted`` and leaves the text where it is: the owner takes it with ``take`` once it is accepted, so a
-    prompt that cannot be sent now is never lost. Esc, PgUp, PgDn and Shift with an arrow are left to the owner.
+    Enter posts ``Submitted`` and leaves the text where it is: the owner takes it with ``take`` once it is accepted, so
+    a prompt that cannot be sent now is never lost. Esc, PgUp, PgDn and Shift with an arrow are left to the owner.
     """
 
     @dataclass
@@ -105,7 +105,7 @@ class Prompt(TextArea, inherit_bindings=False):
         self._clock = clock
         self._last_key = float("-inf")
         self._burst = 0
-        self._history: list[str] = []
+        self._past: list[str] = []
         self._place = 0
         self._draft = ""
 
@@ -114,7 +114,7 @@ class Prompt(TextArea, inherit_bindings=False):
         text = self.text
         self.remember(text)
         self.load_text("")
-        self._place = len(self._history)
+        self._place = len(self._past)
         return text
 
     def restore(self, text: str) -> None:
@@ -125,15 +125,15 @@ class Prompt(TextArea, inherit_bindings=False):
     def remember(self, text: str) -> None:
         """Add a prompt to the history, unless it is blank or the newest one already."""
         text = clean(text)
-        if text.strip() and self._history[-1:] != [text]:
-            self._history.append(text)
-            del self._history[:-HISTORY_LIMIT]
-        self._place = len(self._history)
+        if text.strip() and self._past[-1:] != [text]:
+            self._past.append(text)
+            del self._past[:-HISTORY_LIMIT]
+        self._place = len(self._past)
 
     @property
-    def history(self) -> tuple[str, ...]:
+    def past(self) -> tuple[str, ...]:
         """Prompts taken, oldest first."""
-        return tuple(self._history)
+        return tuple(self._past)
 
     def action_newline(self) -> None:
         """Begin another line."""
@@ -160,12 +160,12 @@ class Prompt(TextArea, inherit_bindings=False):
 
     def _recall(self, step: int) -> None:
         place = self._place + step
-        if not 0 <= place <= len(self._history):
+        if not 0 <= place <= len(self._past):
             return
-        if self._place == len(self._history):
+        if self._place == len(self._past):
             self._draft = self.text
         self._place = place
-        self._show(self._draft if place == len(self._history) else self._history[place])
+        self._show(self._draft if place == len(self._past) else self._past[place])
 
     def _show(self, text: str) -> None:
         self.load_text(text)
