@@ -235,7 +235,10 @@ class Nvml:
 
     def _processes(self, handle: Any) -> tuple[GpuProcess, ...]:
         found: dict[int, GpuProcess] = {}
-        for call in (self._api.nvmlDeviceGetComputeRunningProcesses, self._api.nvmlDeviceGetGraphicsRunningProcesses):
+        for call in (
+            self._api.nvmlDeviceGetComputeRunningProcesses_v3,
+            self._api.nvmlDeviceGetGraphicsRunningProcesses_v3,
+        ):
             for process in self._field(call, handle) or ():
                 used = process.usedGpuMemory
                 found[process.pid] = GpuProcess(process.pid, self._name_of(process.pid), used and int(used))
