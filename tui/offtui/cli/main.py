@@ -1,0 +1,64 @@
+"""The ``offtui`` command: which subcommand is meant, and how failures end. Imports late, for a quick start."""
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from offtui import __version__
+from offtui.cli.exits import BROKEN_PIPE, INTERRUPTED, complain
+from offtui.cli.options import Parser, add_session_options, options_from
+from offtui.errors import OfftuiError, UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``offtui`` with these arguments, by default those of the process; gives the exit code."""
+    # An answer may hold characters that the terminal's encoding lacks.
+    with contextlib.suppress(AttributeError, ValueError):
+        sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] -- a text stream of another kind has none
+    try:
+        arguments = _parser().parse_args(argv)
+        code: int = arguments.run(arguments)
+    except OfftuiError as error:
+        complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more when it exits; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="offtui",
+        description="Run GGUF models that do not fit the GPU: choose the layers, see the cost, chat, "
+        "and turn the offload while it talks.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"offtui {__version__}")
+    add_session_options(parser)
+    parser.set_defaults(run=_run_app)
+    subparsers = parser.add_subparsers(title="without the screen", metavar="COMMAND")
+    for name in ("ask", "device", "doctor", "plan"):
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(f"offtui.cli.{name}").add_parser(subparsers)
+    return parser
+
+
+def _run_app(arguments: argparse.Namespace) -> int:
+    from offtui import config
+
+    options = options_from(arguments, config.load())
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("The screen needs a terminal; without one, use `offtui ask`.")
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageError("The screen needs a terminal that can do more than TERM=dumb says; here, use `offtui ask`.")
+
+    from offtui.ui import app
+
+    return app.run(options)

@@ -1,0 +1,165 @@
+"""The options that ``offtui`` and ``offtui ask`` share: declared, checked, and laid over the config."""
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Never, TypeVar
+
+from offtui.config import Config
+from offtui.errors import UsageError
+from offtui.options import Options
+from offtui.protocol.spec import Sampling
+
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
+_MAX_TOKENS: Final = 2**31 - 1
+_MAX_SEED: Final = 2**32 - 1
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises ``UsageError`` with one sentence, where argparse prints a usage and exits."""
+
+    def error(self, message: str) -> Never:
+        """Called by argparse for bad usage."""
+        raise UsageError(f"{message}; see {self.prog} --help".replace("argument ", "", 1))
+
+
+def add_session_options(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None:
+    """Add the options of the model, its load and its sampling.
+
+    Args:
+        parser: gets them.
+        inherit: for a subcommand, so that an option given before its name is not lost.
+    """
+    default = argparse.SUPPRESS if inherit else None
+    group = parser.add_argument_group("model")
+    add = group.add_argument
+    add("--model", metavar="PATH", default=default, help="GGUF to load (else the config's, else the built-in guide)")
+    add(
+        "-ngl",
+        "--n-gpu-layers",
+        type=_type(parse_layers),
+        metavar="N|auto",
+        default=default,
+        help="layers to offload, 0 to one more than the model has; auto: as many as fit",
+    )
+    add(
+        "--rpc",
+        type=_type(parse_endpoint),
+        metavar="HOST:PORT",
+        action="append",
+        default=default,
+        help="use the device that `offtui device` serves there; may be repeated",
+    )
+    add("--ctx", type=_type(_tokens), metavar="N", default=default, help="tokens of context")
+    add("--seed", type=_type(_seed), metavar="S", default=default, help="makes sampling repeatable")
+    add("--temp", type=_type(_temperature), metavar="T", default=default, help="temperature; 0 is greedy")
+    add("--max-tokens", type=_type(_tokens), metavar="N", default=default, help="tokens of an answer at most")
+
+
+def options_from(arguments: argparse.Namespace, config: Config) -> Options:
+    """What the command line and the config ask for together.
+
+    Raises:
+        UsageError: a value in the config makes no sense.
+    """
+    return Options(
+        model=arguments.model or _config_model(config),
+        n_gpu_layers=_layers(arguments.n_gpu_layers, config),
+        rpc=tuple(dict.fromkeys([*_checked("rpc", parse_endpoint, config.rpc), *(arguments.rpc or ())])),
+        n_ctx=arguments.ctx or _config_tokens(config),
+        sampling=Sampling(temperature=arguments.temp, seed=arguments.seed, max_tokens=arguments.max_tokens),
+        config=config,
+    )
+
+
+AUTO: Final = -1
+"""``-ngl auto`` among parsed arguments; it overrides a number in the config."""
+
+
+def parse_layers(text: str) -> int:
+    """``-ngl``: a count from 0 on, or ``auto``.
+
+    Raises:
+        UsageError: the text is neither.
+    """
+    if text == "auto":
+        return AUTO
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise UsageError(f"{text!r} is not a number of layers; give 0 or more, or auto")
+    return int(text)
+
+
+def parse_endpoint(text: str) -> str:
+    """``HOST:PORT`` of an RPC device, as llama.cpp takes it.
+
+    Raises:
+        UsageError: the text is not a host and a port.
+    """
+    host, _, port = text.rpartition(":")
+    good_port = re.fullmatch(r"\d{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535
+    if not good_port or not _HOST.fullmatch(host):
+        raise UsageError(f"{text!r} is not HOST:PORT, for instance 127.0.0.1:50052")
+    return text
+
+
+def _layers(asked: int | None, config: Config) -> int | None:
+    if asked is not None:
+        return None if asked == AUTO else asked
+    if config.n_gpu_layers is not None and config.n_gpu_layers < 0:
+        raise UsageError(f"The config's n_gpu_layers is {config.n_gpu_layers}; give 0 or more, or leave it out.")
+    return config.n_gpu_layers
+
+
+def _config_model(config: Config) -> str | None:
+    return str(Path(config.model).expanduser()) if config.model else None
+
+
+def _config_tokens(config: Config) -> int | None:
+    if config.n_ctx is not None and config.n_ctx <= 0:
+        raise UsageError(f"The config's n_ctx is {config.n_ctx}; give 1 or more, or leave it out.")
+    return config.n_ctx
+
+
+def _checked(field: str, parse: Callable[[str], str], values: tuple[str, ...]) -> list[str]:
+    try:
+        return [parse(value) for value in values]
+    except UsageError as error:
+        raise UsageError(f"The config's {field}: {error}.") from error
+
+
+def _tokens(text: str) -> int:
+    if not re.fullmatch(r"\d{1,10}", text, re.ASCII) or not 0 < int(text) <= _MAX_TOKENS:
+        raise UsageError(f"{text!r} is not a number of tokens; give 1 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch(r"\d{1,10}", text, re.ASCII) or int(text) > _MAX_SEED:
+        raise UsageError(f"{text!r} is not a seed; give a number from 0 to {_MAX_SEED}")
+    return int(text)
+
+
+def _temperature(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise UsageError(f"{text!r} is not a temperature; give 0 or more")
+    return value
+
+
+def _type(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """``parse`` as argparse wants it, which names the option in the message."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parsed
