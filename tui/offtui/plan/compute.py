@@ -1,13 +1,14 @@
-"""Compute buffers by a closed form; exact for full offload of plain models, an estimate for partial offload.
+"""Compute buffers by a closed form: exact for full offload of plain models, an estimate for partial offload.
 
-Derived from llama.cpp's graph (``llama_context::graph_reserve``) and, for the constants of partial offload, fitted on
+Derived from llama.cpp's graphs (``llama_context::graph_reserve``) and, for the constants of partial offload, fitted on
 dry loads of 64 configurations of five models; on 90 others the median error was 16 MiB, the worst 232 MiB.
 """
 
 import msgspec
 
+from offtui.plan.cache import cells
 from offtui.plan.geometry import Geometry
-from offtui.plan.settings import Settings
+from offtui.plan.settings import CONTEXT_STEP, Settings, pad
 from offtui.plan.weights import Weights
 
 BATCH_TO_OFFLOAD = 32
@@ -18,58 +19,83 @@ COPIED_KV = 1.41
 
 
 class Compute(msgspec.Struct, frozen=True):
-    """Bytes of compute buffers on one device."""
+    """Bytes of compute buffers, by what a device has to do."""
 
     full: int
-    """Everything on it."""
+    """Everything is on it."""
     partial: int
-    """Some layers on it, the others' large products too."""
-    layers_only: int
-    """Some layers on it and nothing else: a device that takes over no products, such as an RPC server."""
+    """Some layers are on it, and it takes over the large products of the others."""
+    layers: int
+    """Some layers are on it and nothing else: an RPC server, which takes over no products."""
+    last: int
+    """The last block is on it, with the output layer or not, and it takes over no products."""
+    logits: int
+    """Only the output layer is on it, and it takes over no products."""
     none: int
-    """No layer on it."""
+    """No layer is on it, but it takes over large products."""
     host: int
-    """In RAM beside a device that has everything."""
+    """In RAM beside devices that do everything but look tokens up."""
     host_layers: int
-    """In RAM when the CPU evaluates layers itself."""
-    host_all: int
-    """In RAM when there is no device at all."""
+    """In RAM where the CPU evaluates layers itself."""
     output: int
     """The logits that are handed out; always in RAM."""
 
 
-def compute(geometry: Geometry, weights: Weights, settings: Settings) -> Compute:
-    """The closed form for one model and settings."""
-    g, ctx, ub = geometry, settings.ctx_seq, settings.ubatch
+def compute(geometry: Geometry, weights: Weights, settings: Settings, *, narrow: bool = False) -> Compute:
+    """The closed form for one model and settings.
+
+    Args:
+        geometry: of the model.
+        weights: of the model.
+        settings: how it is loaded.
+        narrow: only layers that attend to a window, or not at all, are evaluated.
+    """
+    g, ub = geometry, settings.ubatch
+    ctx = min(settings.ctx_seq, pad(g.n_swa + ub, CONTEXT_STEP)) if narrow else settings.ctx_seq
     n_embd, n_attn = g.n_embd, g.n_head * g.head_k
-    masks = 2 if g.two_caches else 1
-    mask = masks * ctx * ub * (2 if settings.flash_attn else 4)
-    logits = min(settings.outputs, ub) * g.n_vocab * 4 + n_embd * ub * 4
+    mask = _mask(geometry, settings)
+    embeddings = n_embd * ub * 4
+    logits = min(settings.outputs, ub) * g.n_vocab * 4 + embeddings
     width = (3 * g.n_ff_exp + n_embd) * g.n_expert_used if g.n_expert else 3 * g.n_ff
     ffn = mask + 4 * ub * (width + 2 * n_embd + n_attn)
-    heads_kv = 2 * g.n_head_kv * g.head_k
-    attn = ctx * ub * 4 * g.n_head + mask + 4 * ub * (2 * n_embd + 2 * n_attn + heads_kv)
-    if g.soft_cap:
-        attn += 4 * ub * n_attn
     copied = ctx * 2 * max((layer.k + layer.v for layer in g.layers), default=0)
     borrowed = max(weights.largest_experts, weights.largest_up // 2)
-    embeddings = n_embd * ub * 4
+    # the last block evaluates its feed-forward part for the rows of logits only
+    last = mask + 4 * ub * (2 * n_embd + 3 * n_attn)
     if settings.flash_attn:
-        layers = ffn
+        full, layers = ffn, ffn + (2 if g.n_expert else -1) * embeddings
         partial = max(logits, ffn + borrowed, mask + copied + 4 * ub * (7 * n_embd + 4 * n_attn))
     else:
-        layers = max(ffn, attn)
+        attn = ctx * ub * 4 * g.n_head + mask
+        attn += 4 * ub * (2 * n_embd + (3 if g.soft_cap else 2) * n_attn + 2 * g.n_head_kv * g.head_k)
+        full = max(ffn, attn)
+        layers = max(ffn - embeddings, attn + (4 * embeddings if g.n_expert else 0))
+        last = attn
         partial = max(logits, attn + round(COPIED_KV * copied), ffn + borrowed)
-    none = partial if settings.op_offload else 0
-    if none and settings.outputs >= BATCH_TO_OFFLOAD:
+    none = partial
+    if settings.outputs >= BATCH_TO_OFFLOAD:
         none = max(none, logits + weights.output_matrix)
+    # embeddings of the tokens, their normed copy on the way to the device, and Gemma's embeddings per layer
+    host = 2 * embeddings + mask + g.n_embd_per_layer * g.n_layer * ub * 4
+    caches = len({layer.windowed for layer in g.layers if layer.k})
+    # without flash attention V is written value by value, through an index of 8 bytes for each
+    indices = 0 if settings.flash_attn else caches * ub * g.n_head_kv * g.head_k * 8
     return Compute(
-        full=max(logits, layers),
-        partial=partial if settings.op_offload else max(logits, layers),
-        layers_only=max(logits, layers),
+        full=max(logits, full),
+        partial=partial,
+        layers=layers,
+        last=last,
+        logits=min(settings.outputs, ub) * (g.n_vocab + n_embd) * 4,
         none=none,
-        host=embeddings + mask,
-        host_layers=layers,
-        host_all=max(logits, layers),
+        host=host + indices,
+        host_layers=max(host, full + embeddings),
         output=g.n_vocab * max(min(settings.outputs, ub), settings.n_seq_max) * 4,
     )
+
+
+def _mask(geometry: Geometry, settings: Settings) -> int:
+    """Bytes of the attention masks: one for the whole context, one for the windowed layers' cells."""
+    size = 2 if settings.flash_attn else 4
+    columns = {cells(geometry, settings, layer) for layer in geometry.layers if not layer.windowed and layer.k}
+    windowed = {cells(geometry, settings, layer) for layer in geometry.layers if layer.windowed}
+    return (sum(columns) + sum(windowed)) * settings.ubatch * size

@@ -42,6 +42,8 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     n_ff_exp: int
     n_expert: int
     n_expert_used: int
+    n_embd_per_layer: int
+    """Width of the embeddings that each layer gets of its own (Gemma 3n and 4); 0 elsewhere."""
     n_swa: int
     """Tokens of the attention window; 0 where no layer has one."""
     v_max: int
@@ -54,11 +56,6 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     def n_layers_max(self) -> int:
         """The most ``n_gpu_layers`` that makes a difference."""
         return self.n_layer + 1
-
-    @property
-    def two_caches(self) -> bool:
-        """Whether llama.cpp keeps one cache for windowed layers and one for the others (iSWA)."""
-        return self.n_swa > 0
 
 
 def geometry(header: Header) -> Geometry:
@@ -104,6 +101,7 @@ def geometry(header: Header) -> Geometry:
         n_ff_exp=expert_ff or (max(n_ff, default=0) if n_expert else 0),
         n_expert=n_expert,
         n_expert_used=max(_widths(header, "expert_used_count", n_layer), default=0),
+        n_embd_per_layer=header.arch_int("embedding_length_per_layer_input", high=MAX_WIDTH),
         n_swa=n_swa,
         v_max=max((heads_kv[il] * (head_v_swa if windowed[il] else head_v) for il in range(n_layer)), default=0),
         soft_cap=arch in ("gemma2", "grok") and header.get_float(header.arch_key("attn_logit_softcapping"), 50.0) != 0,

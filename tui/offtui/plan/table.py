@@ -70,18 +70,14 @@ class Table(msgspec.Struct, frozen=True):
 
 def table(model: Model, settings: Settings, devices: Sequence[Device]) -> Table:
     """The rows 0…n_layer+1; with no device all bytes are in RAM in each."""
-    g, w = model.geometry, model.weights
-    if not devices:
-        plan = _Plan(model, settings, [Device("none", 0, 0)])
-        rows = [plan.row(0)] * (g.n_layer + 2)
-        rows = [
-            Row(k, (), Bytes(row.ram.weights, row.ram.kv, plan.compute.host_all + plan.compute.output), row.mapped)
-            for k, row in enumerate(rows)
-        ]
-        return Table(tuple(rows), g.known)
-    assert len(w.layers) == g.n_layer
     plan = _Plan(model, settings, devices)
-    return Table(tuple(plan.row(k) for k in range(g.n_layer + 2)), g.known)
+    n_layer = model.geometry.n_layer
+    if not devices:
+        row = plan.row(0)
+        rows = tuple(Row(k, (), row.ram, row.mapped) for k in range(n_layer + 2))
+    else:
+        rows = tuple(plan.row(k) for k in range(n_layer + 2))
+    return Table(rows, model.geometry.known)
 
 
 def layer_devices(n_layer: int, n_gpu_layers: int, shares: Sequence[float]) -> list[int]:
@@ -129,6 +125,9 @@ class _Plan:
     def __init__(self, model: Model, settings: Settings, devices: Sequence[Device]) -> None:
         self._g, self._w, self._settings, self._devices = model.geometry, model.weights, settings, devices
         self.compute: Compute = compute(model.geometry, model.weights, settings)
+        self._narrow: Compute = compute(model.geometry, model.weights, settings, narrow=True)
+        narrow = [layer.windowed or not layer.k for layer in model.geometry.layers]
+        self._first_narrow = narrow.index(False) if False in narrow else len(narrow)
         self._cuda = [is_cuda(device.name) for device in devices]
         self._cpu_weights = [0, *accumulate(group.cpu for group in model.weights.layers)]
         self._cuda_weights = [0, *accumulate(group.cuda for group in model.weights.layers)]
@@ -167,15 +166,24 @@ class _Plan:
             kv = cache[blocks] - cache[low] if self._settings.offload_kqv else 0
         if high > n_layer:
             size += self._output(cuda)
-        name = self._devices[index].name
+        return Bytes(size, kv, self._compute(index, k, low, high))
+
+    def _compute(self, index: int, k: int, low: int, high: int) -> int:
+        c, n_layer = self.compute, self._g.n_layer
+        takes = self._settings.op_offload and takes_over(self._devices[index].name)
         if high <= low:
             # a device without layers still takes over large products, if it is the first
-            used = self.compute.none if index == 0 and takes_over(name) else 0
-        elif k > n_layer:
-            used = self.compute.full
-        else:
-            used = self.compute.partial if takes_over(name) else self.compute.layers_only
-        return Bytes(size, kv, used)
+            return c.none if takes and index == 0 else 0
+        if k > n_layer and high > n_layer:
+            return c.full
+        if takes and k <= n_layer:
+            return c.partial
+        # blocks that only predict further tokens are placed, but never evaluated
+        trunk = n_layer - self._g.n_nextn
+        if low >= trunk:
+            return c.logits
+        used = c.last if low == trunk - 1 else c.layers
+        return max(used, c.logits) if high > n_layer else used
 
     def _output(self, cuda: bool) -> int:
         w = self._w
@@ -184,12 +192,14 @@ class _Plan:
         return w.output.cpu + (w.output_matrix if w.tied else 0)
 
     def _host(self, k: int) -> int:
-        c = self.compute
-        if k > self._g.n_layer:
+        c, n_layer = self.compute, self._g.n_layer
+        first_takes = self._devices and self._settings.op_offload and takes_over(self._devices[0].name)
+        if k > n_layer or first_takes:
             return c.host
-        if self._settings.op_offload and any(takes_over(device.name) for device in self._devices):
-            return c.host + self._g.n_embd * self._settings.ubatch * 4
-        return c.host_all if k == 0 else c.host_layers
+        if k == 0:
+            return max(c.full, c.host_layers)
+        on_cpu = n_layer + 1 - k
+        return (self._narrow if on_cpu <= self._first_narrow else c).host_layers
 
     def _mapped(self, on_cpu: int, k: int) -> int:
         total = 0

@@ -1,0 +1,199 @@
+"""The dry load: llama.cpp plans a load without allocating or reading weights, and says what it would need.
+
+``python -m offtui.worker.dryload`` reads a ``DryRequest`` as JSON from stdin and prints a ``DryResult`` per point as
+a line of JSON, each as soon as it is known. A disposable process: llama.cpp may abort it, and the context of a GPU
+backend lives until it ends. The parent sets the deadline.
+"""
+
+import ctypes
+import os
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from offtui.protocol.facts import Failure
+from offtui.protocol.spec import LoadSpec
+from offtui.text import clean_line
+from offtui.units import MIB
+from offtui.worker import ledger, llama, rpc
+from offtui.worker.failures import WorkerError, diagnose, fail
+from offtui.worker.header import UnreadableModel, read_header
+from offtui.worker.llama import api
+from offtui.worker.logring import LogRing
+
+_KV_INT, _KV_STR = 0, 3
+_CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): size =\s+([\d.]+) MiB")
+"""The total of one cache; under ``no_alloc`` the per-device lines say 0."""
+
+
+class DryPoint(msgspec.Struct, frozen=True):
+    """One placement to try."""
+
+    n_gpu_layers: int
+    on_cpu: tuple[str, ...] = ()
+    """Patterns of tensors kept in RAM whatever their layer (``tensor_buft_overrides``)."""
+
+
+class DryRequest(msgspec.Struct, frozen=True):
+    """A model, how it would be loaded, and where."""
+
+    spec: LoadSpec
+    points: tuple[DryPoint, ...]
+
+
+class DryResult(msgspec.Struct, frozen=True):
+    """What one placement would need; or why llama.cpp would not load it."""
+
+    point: DryPoint
+    compute: dict[str, int] = {}
+    """Bytes of compute buffers by device name."""
+    host: int = 0
+    """Bytes of compute buffers in RAM."""
+    output: int = 0
+    """Bytes of the buffer for logits, in RAM."""
+    kv: int = 0
+    """Bytes of KV cache and state, all devices together."""
+    layers: dict[str, int] = {}
+    """Layers by device name; the output layer counts as one."""
+    flash_attn: bool = True
+    failure: Failure | None = None
+
+
+class _Override(ctypes.Structure):
+    _fields_ = [("pattern", ctypes.c_char_p), ("buft", ctypes.c_void_p)]
+
+
+def dry_loads(request: DryRequest, log: LogRing) -> Iterator[DryResult]:
+    """Try the points one after the other in this process."""
+    try:
+        header = read_header(request.spec.model)
+        for endpoint in request.spec.rpc:
+            failure = rpc.check(endpoint)
+            if failure is not None:
+                raise WorkerError(failure)
+            if not llama.add_rpc_server(endpoint):
+                raise fail("rpc_mismatch", f"The RPC device {endpoint} was refused.")
+    except (WorkerError, UnreadableModel) as error:
+        for point in request.points:
+            yield DryResult(point, failure=error.failure)
+        return
+    # a model without a vocabulary loads in a tenth of the time, and needs the same memory
+    overrides = _overrides(header.arch, header.n_vocab)
+    for point in request.points:
+        log.clear()
+        try:
+            yield _dry_load(request.spec, point, overrides, log)
+        except WorkerError as error:
+            yield DryResult(point, failure=error.failure)
+
+
+def _dry_load(spec: LoadSpec, point: DryPoint, overrides: Any, log: LogRing) -> DryResult:
+    parameters = api.llama_model_default_params()
+    parameters.no_alloc = True
+    parameters.load_mode = llama.LOAD_MODE_NONE  # any other asserts under no_alloc
+    parameters.n_gpu_layers = point.n_gpu_layers
+    parameters.main_gpu = spec.main_gpu
+    parameters.kv_overrides = overrides
+    if spec.tensor_split:
+        shares = (ctypes.c_float * api.llama_max_devices())(*spec.tensor_split)
+        parameters.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
+    kept = on_cpu(point.on_cpu)
+    if kept is not None:
+        parameters.tensor_buft_overrides = ctypes.cast(kept, ctypes.c_void_p)
+    model = api.llama_model_load_from_file(os.fsencode(spec.model), parameters)
+    if not model:
+        raise diagnose(log.errors or log.lines, "llama.cpp would not load it")
+    try:
+        context = api.llama_init_from_model(model, _context_parameters(spec))
+        if not context:
+            raise diagnose(log.errors or log.lines, "llama.cpp would not create the context")
+        result = _result(spec, point, log.lines)
+        api.llama_free(context)
+        return result
+    finally:
+        api.llama_model_free(model)
+
+
+def on_cpu(patterns: tuple[str, ...]) -> Any:
+    """``tensor_buft_overrides`` that keep the tensors of these patterns in RAM; ``None`` for none. Keep it alive."""
+    if not patterns:
+        return None
+    buft = llama.lib.ggml_backend_cpu_buffer_type
+    buft.restype = ctypes.c_void_p
+    target = buft()
+    rows = [_Override(pattern.encode(), target) for pattern in patterns]
+    return (_Override * (len(rows) + 1))(*rows, _Override(None, None))
+
+
+def _context_parameters(spec: LoadSpec) -> Any:
+    parameters = api.llama_context_default_params()
+    parameters.n_ctx = spec.n_ctx or 0
+    parameters.n_batch = spec.n_batch
+    parameters.n_ubatch = spec.n_ubatch
+    parameters.n_seq_max = 1
+    parameters.n_outputs_max = 1
+    parameters.type_k = llama.CACHE_TYPES[spec.type_k]
+    parameters.type_v = llama.CACHE_TYPES[spec.type_v]
+    parameters.flash_attn_type = llama.FLASH_ATTN[spec.flash_attn]
+    parameters.offload_kqv = spec.offload_kqv
+    parameters.swa_full = False
+    return parameters
+
+
+def _overrides(arch: str, n_vocab: int) -> Any:
+    rows: Any = (api.llama_model_kv_override * 3)()
+    rows[0].tag, rows[0].key = _KV_STR, b"tokenizer.ggml.model"
+    rows[0].value.val_str = b"none"
+    rows[1].tag, rows[1].key = _KV_INT, f"{arch}.vocab_size".encode()[:127]
+    rows[1].value.val_i64 = n_vocab
+    return rows
+
+
+def _result(spec: LoadSpec, point: DryPoint, lines: list[str]) -> DryResult:
+    facts = llama.all_device_facts()
+    compute: dict[str, int] = {}
+    host = output = 0
+    for name, sizes in ledger.buffers(lines).items():
+        device = ledger.device_of(name, facts)
+        output += sizes.get("output", 0)
+        if device is None:
+            host += sizes.get("compute", 0)
+        elif sizes.get("compute"):
+            compute[device.name] = sizes["compute"]
+    layers: dict[str, int] = {}
+    for name in ledger.assigned_layers(lines).values():
+        layers[name] = layers.get(name, 0) + 1
+    return DryResult(
+        point,
+        compute=compute,
+        host=host,
+        output=output,
+        kv=sum(round(float(match[1]) * MIB) for line in lines if (match := _CACHE.match(line))),
+        layers=layers,
+        flash_attn=ledger.flash_attn(lines, spec.flash_attn),
+    )
+
+
+def main() -> int:
+    """Serve one request."""
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # else an abort starts a debugger first
+    out = os.dup(1)
+    os.dup2(2, 1)  # what native code prints is log
+    log = LogRing()
+    log.install()
+    try:
+        request = msgspec.json.decode(sys.stdin.buffer.read(), type=DryRequest)
+    except msgspec.MsgspecError as error:
+        print(f"offtui: not a dry load request: {clean_line(str(error))}", file=sys.stderr)
+        return 2
+    for result in dry_loads(request, log):
+        os.write(out, msgspec.json.encode(result) + b"\n")
+    sys.stderr.flush()
+    os._exit(0)  # skips native destructors, which can hang on a lost device
+
+
+if __name__ == "__main__":
+    sys.exit(main())
