@@ -1,1 +1,1 @@
-"""The screen. The only floor that knows Textual."""
+"""The screen: the only floor that knows Textual. ``offtui.ui.app.run`` opens it."""

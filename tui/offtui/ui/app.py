@@ -1,0 +1,135 @@
+"""``run`` opens the screen: the environment first, then Textual, then whatever takes time."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from offtui.options import Options
+from offtui.units import rate_text
+
+if TYPE_CHECKING:
+    from offtui.gguf.library import ModelFile
+    from offtui.monitor.sample import Sample
+    from offtui.ui.application import OfftuiApp
+    from offtui.ui.ports import Engine, Listener, Ports, Watch
+
+PATIENCE = 4.0
+"""Seconds after a signal until the process is ended without the terminal's cooperation."""
+_RESTORE = (
+    b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?2004l\x1b[?1004l\x1b[<u\x1b[0m"
+)
+"""Leaves the alternate screen, shows the cursor, ends mouse, paste, focus and kitty modes."""
+
+
+def run(options: Options) -> int:
+    """Show the app until the user quits; the exit status.
+
+    Raises:
+        UsageError: the config names a theme or a key that does not exist.
+    """
+    _prepare_environment()
+    from offtui.ui.application import OfftuiApp
+
+    app = OfftuiApp(options, _ports(options))
+    ended_by = _Signals(app)
+    try:
+        app.run()
+    finally:
+        app.close()
+    if ended_by.number is not None:
+        return 128 + ended_by.number
+    print(exit_line(app), file=sys.stderr if app.return_code else sys.stdout)
+    return app.return_code or 0
+
+
+def exit_line(app: "OfftuiApp") -> str:
+    """One line about the session that ended: answers, tokens, mean speed."""
+    timings = [answer.timings for answer in app.main.answers]
+    tokens = sum(timing.tokens for timing in timings)
+    if not tokens:
+        return "offtui: no tokens generated."
+    seconds = sum(timing.eval_seconds for timing in timings)
+    counted = sum(max(timing.tokens - 1, 0) for timing in timings)
+    mean = f", mean {rate_text(counted / seconds)} t/s" if seconds > 0 and counted else ""
+    answers = "1 answer" if len(timings) == 1 else f"{len(timings)} answers"
+    return f"offtui: {answers}, {tokens} tokens{mean}."
+
+
+def _prepare_environment() -> None:
+    """Textual reads these when it is imported."""
+    if any(name in os.environ for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")):
+        # Its "report all keys" mode breaks input methods and stays on when the connection drops.
+        os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
+    os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
+    os.environ.setdefault("ESCDELAY", "40")
+
+
+def _ports(options: Options) -> "Ports":
+    from offtui.ui.ports import Ports
+
+    def engine(listener: "Listener") -> "Engine":
+        from offtui.engine.session import Session
+
+        return Session(listener)
+
+    def watch(
+        listener: "Callable[[Sample], None]", interval: Callable[[], float], worker: Callable[[], int | None]
+    ) -> "Watch":
+        from offtui.monitor.sampler import Sampler
+
+        return Sampler(listener, interval, worker)
+
+    def library() -> "Sequence[ModelFile]":
+        from offtui.gguf.library import default_folders, find
+
+        return find(default_folders(options.config))
+
+    return Ports(engine, watch, library)
+
+
+class _Signals:
+    """SIGHUP and SIGTERM end the app in order; where it cannot follow, the process is ended all the same."""
+
+    def __init__(self, app: "OfftuiApp") -> None:
+        self.number: int | None = None
+        self._app = app
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, lambda got, _frame: self._on_signal(got))
+
+    def _on_signal(self, number: int) -> None:
+        if self.number is not None:
+            return
+        self.number = number
+        # The event loop may be stuck in a write to a terminal that is gone, so the last word is a thread's.
+        threading.Thread(target=self._end, args=(number,), name="offtui last word", daemon=True).start()
+        if number == signal.SIGHUP:
+            _detach()
+        self._app.main.call_later(self._app.exit, return_code=128 + number)
+
+    def _end(self, number: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        self._app.close()
+        time.sleep(max(0.0, deadline - time.monotonic()))
+        _restore()
+        os._exit(128 + number)
+
+
+def _detach() -> None:
+    """Let reads and writes of a terminal that has hung up find nothing instead of failing for ever."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def _restore() -> None:
+    try:
+        terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        os.write(terminal, _RESTORE)
+    except OSError:  # no terminal any more: nothing to restore
+        return

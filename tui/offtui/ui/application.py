@@ -1,0 +1,113 @@
+"""The Textual app: it owns the terminal, the session and the sampler, and knows nothing of panes."""
+
+import contextlib
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.theme import Theme
+
+from offtui.engine.state import Occurrence, Phase, SessionState
+from offtui.monitor.sample import Sample
+from offtui.options import Options
+from offtui.protocol.events import Hello
+from offtui.ui import clipboard, themes
+from offtui.ui.bridge import Mailbox
+from offtui.ui.commands import keymap
+from offtui.ui.messages import MailArrived, SampleTaken
+from offtui.ui.ports import Engine, Ports, Watch
+from offtui.ui.screens.main import MainScreen
+
+BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0
+"""Between two samples of the machine, while loading or generating, and otherwise."""
+
+
+class OfftuiApp(App[None], inherit_bindings=False):
+    """Opens the main screen, then the session and the sampler, and brings them together."""
+
+    CSS_PATH = "offtui.tcss"
+    TITLE = "offtui"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [("ctrl+q", "quit", "Quit")]
+
+    def __init__(self, options: Options, ports: Ports, *, theme: Theme | None = None) -> None:
+        """Build the app; nothing is opened before it is on the screen.
+
+        Raises:
+            UsageError: the config names a theme or a command that does not exist.
+        """
+        super().__init__()
+        self._options = options
+        self._ports = ports
+        self._mailbox = Mailbox(self._ring)
+        self._engine: Engine | None = None
+        self._watch: Watch | None = None
+        self._worker_pid: int | None = None
+        self.set_keymap(keymap(options.config.keys))
+        worn = theme or themes.load(options.config.theme)
+        self.register_theme(worn)
+        self.theme = worn.name
+        self.main = MainScreen(options, self, ports.library, self._mailbox.take)
+
+    def get_default_screen(self) -> MainScreen:
+        """The main screen."""
+        return self.main
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """offtui's own colours, for themes that do not name them."""
+        return themes.variable_defaults()
+
+    def on_ready(self) -> None:
+        """The first picture is up: now whatever takes time."""
+        self.call_after_refresh(self._open)
+
+    def _open(self) -> None:
+        self._engine = self._ports.engine(self._listen)
+        self.main.attach(self._engine)
+        self._watch = self._ports.watch(self._sampled, self._interval, lambda: self._worker_pid)
+        self._watch.start()
+
+    def close(self) -> None:
+        """End the session and the sampler, wait for their processes. From any thread, any number of times."""
+        if self._watch is not None:
+            self._watch.stop()
+        if self._engine is not None:
+            self._engine.close()
+
+    # The session's and the sampler's threads
+
+    def _listen(self, state: SessionState, occurrence: Occurrence) -> None:
+        if isinstance(occurrence, Hello):
+            self._worker_pid = occurrence.pid
+        self._mailbox.put(state, occurrence)
+
+    def _ring(self) -> None:
+        self._post(MailArrived())
+
+    def _sampled(self, sample: Sample) -> None:
+        self._post(SampleTaken(sample))
+
+    def _post(self, message: MailArrived | SampleTaken) -> None:
+        # The loop may be closed already: then nobody is left to tell.
+        with contextlib.suppress(RuntimeError):
+            self.main.post_message(message)
+
+    def _interval(self) -> float:
+        busy = self.main.session.phase in (Phase.LOADING, Phase.GENERATING)
+        return BUSY_SECONDS if busy else IDLE_SECONDS
+
+    # The desk of the main screen
+
+    def wear(self, theme: str) -> None:
+        """Put a theme on.
+
+        Raises:
+            UsageError: there is no such theme, or its file has a mistake.
+        """
+        worn = themes.load(theme)
+        self.register_theme(worn)
+        self.theme = worn.name
+
+    def copy(self, text: str) -> str:
+        """Copy to the clipboard; a word about where it went."""
+        return clipboard.copy(text, self.copy_to_clipboard)

@@ -1,0 +1,340 @@
+"""Every action, declared once: its keys, its name in the palette and after ``/``, and when it applies.
+
+Bindings, footer, palette, help screen and the slash commands of the prompt are all made from this table. A key can be
+given to another command, or taken away with ``"none"``, under ``[keys]`` in ``config.toml``, by the command's id.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from textual.binding import Binding
+
+from offtui.engine.state import Phase
+from offtui.errors import UsageError
+
+UNBOUND = "none"
+
+
+class Where(Enum):
+    """Where the keys of a command act."""
+
+    ANYWHERE = "anywhere"
+    OUTSIDE_TEXT = "outside text fields"
+    PROMPT = "in the prompt"
+    """The prompt's own keys: listed here, handled there."""
+    CHAT = "in the chat"
+    """The transcript's own keys: listed here, handled there."""
+    DIAL = "in the dial"
+    MODELS = "in the list of models"
+    MONITOR = "in the monitor"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What decides which commands apply and which keys the footer offers."""
+
+    phase: Phase
+    focus: Where
+    """``ANYWHERE`` where nothing has the focus."""
+    pane_open: bool = False
+    """A pane covers the chat."""
+    has_device: bool = False
+    can_go_back: bool = False
+    """A model loaded before and can be loaded again."""
+    has_turns: bool = False
+
+
+def _always(_: Situation) -> bool:
+    return True
+
+
+def _busy(situation: Situation) -> bool:
+    return situation.phase in (Phase.LOADING, Phase.GENERATING)
+
+
+def _idle_with_turns(situation: Situation) -> bool:
+    return situation.has_turns and situation.phase is Phase.READY
+
+
+def _has_turns(situation: Situation) -> bool:
+    return situation.has_turns
+
+
+def _fallen(situation: Situation) -> bool:
+    return situation.phase in (Phase.CRASHED, Phase.EMPTY)
+
+
+def _has_device(situation: Situation) -> bool:
+    return situation.has_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One action a user can take."""
+
+    id: str
+    title: str
+    keys: tuple[str, ...] = ()
+    action: str = ""
+    """Textual action in the namespace of ``where``; empty where a widget of its own handles the keys."""
+    where: Where = Where.ANYWHERE
+    slash: str = ""
+    argument: str = ""
+    """What follows the slash name, for help; empty: nothing does."""
+    applies: Callable[[Situation], bool] = _always
+    footer: str = ""
+    """A word for the footer; empty: not there."""
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(id="prompt.send", title="Send the question", keys=("enter",), where=Where.PROMPT, footer="send"),
+    Command(id="prompt.newline", title="New line in the question", keys=("ctrl+j",), where=Where.PROMPT),
+    Command(id="prompt.history", title="Earlier and later questions", keys=("up", "down"), where=Where.PROMPT),
+    Command(id="session.stop", title="Stop the answer or the load", action="stop", slash="stop", applies=_busy),
+    Command(id="app.back", title="Stop, or back to the prompt", keys=("escape",), action="back"),
+    Command(
+        id="app.interrupt",
+        title="Copy the selection, else stop, else clear the prompt; twice quits",
+        keys=("ctrl+c",),
+        action="interrupt",
+    ),
+    Command(
+        id="session.go_back",
+        title="Load the last model that worked",
+        keys=("ctrl+l",),
+        action="go_back",
+        slash="back",
+        applies=_fallen,
+        footer="load last good",
+    ),
+    Command(
+        id="dial.open",
+        title="Choose the offloaded layers",
+        keys=("ctrl+r",),
+        action="dial",
+        slash="ngl",
+        argument="N | auto | +N | -N",
+        footer="layers",
+    ),
+    Command(
+        id="dial.more",
+        title="One layer more",
+        keys=("plus",),
+        action="turn_dial(1)",
+        where=Where.OUTSIDE_TEXT,
+        applies=_has_device,
+        footer="layer more",
+    ),
+    Command(
+        id="dial.less",
+        title="One layer less",
+        keys=("minus",),
+        action="turn_dial(-1)",
+        where=Where.OUTSIDE_TEXT,
+        applies=_has_device,
+    ),
+    Command(
+        id="dial.step_up",
+        title="One layer more",
+        keys=("right",),
+        action="step(1)",
+        where=Where.DIAL,
+        footer="one more",
+    ),
+    Command(
+        id="dial.step_down",
+        title="One layer less",
+        keys=("left",),
+        action="step(-1)",
+        where=Where.DIAL,
+        footer="one less",
+    ),
+    Command(id="dial.none", title="No layer", keys=("home",), action="none", where=Where.DIAL, footer="none"),
+    Command(id="dial.all", title="All layers", keys=("end",), action="all", where=Where.DIAL, footer="all"),
+    Command(id="dial.auto", title="As many as fit", keys=("a",), action="auto", where=Where.DIAL, footer="auto"),
+    Command(id="dial.apply", title="Load with these layers now", keys=("enter",), action="apply", where=Where.DIAL),
+    Command(
+        id="models.open",
+        title="Models",
+        keys=("f2", "ctrl+o"),
+        action="models",
+        slash="model",
+        argument="[PATH]",
+        footer="models",
+    ),
+    Command(id="models.load", title="Load this file", keys=("enter",), where=Where.MODELS, footer="load"),
+    Command(
+        id="models.filter",
+        title="Filter by name",
+        keys=("slash",),
+        action="filter",
+        where=Where.MODELS,
+        footer="filter",
+    ),
+    Command(id="models.details", title="Details", keys=("i",), action="details", where=Where.MODELS, footer="details"),
+    Command(id="models.again", title="Search the folders again", keys=("R",), action="again", where=Where.MODELS),
+    Command(id="monitor.open", title="Monitor", keys=("f3",), action="monitor", slash="monitor", footer="monitor"),
+    Command(
+        id="monitor.pause",
+        title="Hold the monitor still",
+        keys=("p",),
+        action="pause",
+        where=Where.MONITOR,
+        footer="pause",
+    ),
+    Command(id="chat.new", title="New chat", keys=("ctrl+n",), action="new_chat", slash="new"),
+    Command(
+        id="chat.regenerate",
+        title="Answer the last question again",
+        keys=("r",),
+        action="screen.regenerate",
+        where=Where.CHAT,
+        slash="again",
+        applies=_idle_with_turns,
+        footer="again",
+    ),
+    Command(
+        id="chat.reasoning", title="Show or hide reasoning", keys=("ctrl+t",), action="reasoning", slash="reasoning"
+    ),
+    Command(
+        id="chat.copy",
+        title="Copy the last answer",
+        keys=("y",),
+        action="screen.copy_answer",
+        where=Where.CHAT,
+        slash="copy",
+        applies=_has_turns,
+        footer="copy",
+    ),
+    Command(id="chat.page_up", title="Page up", keys=("pageup",), action="scroll_chat('page_up')"),
+    Command(id="chat.page_down", title="Page down", keys=("pagedown",), action="scroll_chat('page_down')"),
+    Command(id="chat.up", title="Row up", keys=("shift+up",), action="scroll_chat('up')"),
+    Command(id="chat.down", title="Row down", keys=("shift+down",), action="scroll_chat('down')"),
+    Command(id="chat.row_up", title="Row up", keys=("k",), action="screen.scroll_chat('up')", where=Where.CHAT),
+    Command(id="chat.row_down", title="Row down", keys=("j",), action="screen.scroll_chat('down')", where=Where.CHAT),
+    Command(id="chat.first", title="First row", keys=("g",), action="screen.scroll_chat('home')", where=Where.CHAT),
+    Command(id="chat.last", title="Last row", keys=("G",), action="screen.scroll_chat('end')", where=Where.CHAT),
+    Command(id="set.ctx", title="Tokens of context", slash="ctx", argument="N | auto"),
+    Command(id="set.temp", title="Temperature; 0 is greedy", slash="temp", argument="T | auto"),
+    Command(id="set.seed", title="Seed of the sampler", slash="seed", argument="N | auto"),
+    Command(id="set.max_tokens", title="Longest answer in tokens", slash="max-tokens", argument="N | auto"),
+    Command(id="app.theme", title="Colours", slash="theme", argument="[NAME]", action="theme"),
+    Command(id="app.palette", title="All commands", keys=("ctrl+p",), action="palette", footer="commands"),
+    Command(id="app.help", title="Help", keys=("f1",), action="help", slash="help", footer="help"),
+    Command(id="app.help_mark", title="Help", keys=("question_mark",), action="help", where=Where.OUTSIDE_TEXT),
+    Command(id="app.suspend", title="Suspend", keys=("ctrl+z",), action="app.suspend_process"),
+    Command(id="app.quit", title="Quit", keys=("ctrl+q",), action="app.quit", slash="quit", footer="quit"),
+)
+
+BY_ID: Mapping[str, Command] = {command.id: command for command in COMMANDS}
+BY_SLASH: Mapping[str, Command] = {command.slash: command for command in COMMANDS if command.slash}
+
+_FOOTERS: Mapping[Where, Sequence[str]] = {
+    Where.PROMPT: ("prompt.send", "dial.open", "models.open", "monitor.open", "app.help"),
+    Where.CHAT: ("dial.more", "chat.copy", "chat.regenerate", "models.open", "app.help"),
+    Where.DIAL: ("dial.step_down", "dial.step_up", "dial.none", "dial.all", "dial.auto"),
+    Where.MODELS: ("models.load", "models.filter", "models.details", "app.back", "app.help"),
+    Where.MONITOR: ("monitor.pause", "dial.open", "models.open", "app.back", "app.help"),
+    Where.ANYWHERE: ("dial.open", "models.open", "monitor.open", "app.palette", "app.help"),
+}
+FOOTER_KEYS = 5
+
+
+def footer(situation: Situation) -> list[tuple[Command, str]]:
+    """The commands worth a place in the footer now, with the word to show: at most five."""
+    chosen: list[tuple[Command, str]] = []
+    back = BY_ID["app.back"]
+    if situation.phase is Phase.LOADING:
+        chosen.append((back, "cancel") if not situation.pane_open else (BY_ID["app.interrupt"], "cancel"))
+    elif situation.phase is Phase.GENERATING:
+        chosen.append((back, "stop") if not situation.pane_open else (BY_ID["app.interrupt"], "stop"))
+    elif situation.phase is Phase.CRASHED and situation.can_go_back:
+        chosen.append((BY_ID["session.go_back"], "load last good"))
+    for id in _FOOTERS.get(situation.focus, _FOOTERS[Where.ANYWHERE]):
+        command = BY_ID[id]
+        if command.applies(situation):
+            chosen.append((command, "back" if command is back else command.footer))
+    return chosen[:FOOTER_KEYS]
+
+
+_NOT_LISTED = frozenset(
+    ("app.palette", "app.back", "app.interrupt", "chat.page_up", "chat.page_down", "chat.up", "chat.down",
+     "chat.row_up", "chat.row_down", "chat.first", "chat.last")
+)  # fmt: skip
+
+
+def palette(situation: Situation) -> list[Command]:
+    """The commands that can be run from a list now."""
+    return [
+        command
+        for command in COMMANDS
+        if ((command.action and command.where in (Where.ANYWHERE, Where.CHAT)) or command.id.startswith("set."))
+        and command.id not in _NOT_LISTED
+        and command.applies(situation)
+    ]
+
+
+def bindings(where: Where) -> list[Binding]:
+    """The Textual bindings of the commands whose keys act ``where``.
+
+    Chords that act anywhere come before the focused widget, so that a text field cannot take ``ctrl+n`` or ``ctrl+z``.
+    """
+    return [
+        Binding(
+            ",".join(command.keys),
+            command.action,
+            command.title,
+            show=False,
+            id=command.id,
+            priority=where is Where.ANYWHERE and _is_chord(command.keys[0]),
+        )
+        for command in COMMANDS
+        if command.where is where and command.keys and command.action
+    ]
+
+
+def _is_chord(key: str) -> bool:
+    return key.startswith("ctrl+") or (key[0] == "f" and key[1:].isdecimal())
+
+
+def keymap(chosen: Mapping[str, str]) -> dict[str, str]:
+    """The user's keys by command id, checked.
+
+    Raises:
+        UsageError: an id that is no command, or one whose keys are not ours to give away.
+    """
+    for id in chosen:
+        command = BY_ID.get(id)
+        if command is None:
+            raise UsageError(f"In config.toml, [keys] names {id!r}, which is no command; F1 lists them.")
+        if not command.action or not command.keys:
+            raise UsageError(f"In config.toml, [keys] names {id!r}, whose keys cannot be changed.")
+    return dict(chosen)
+
+
+_KEY_NAMES = {
+    "escape": "Esc", "enter": "Enter", "plus": "+", "minus": "-", "slash": "/", "question_mark": "?", "up": "↑",
+    "down": "↓", "left": "←", "right": "→", "home": "Home", "end": "End", "pageup": "PgUp", "pagedown": "PgDn",
+    "space": "Space", "tab": "Tab", "delete": "Del", "backspace": "Backspace",
+}  # fmt: skip
+
+
+def key_name(key: str) -> str:
+    """A key as people write it: ``^R``, ``F2``, ``Esc``, ``+``."""
+    if key.startswith("ctrl+"):
+        return "^" + key_name(key.removeprefix("ctrl+")).upper()
+    for modifier in ("shift", "alt"):
+        if key.startswith(f"{modifier}+"):
+            return f"{modifier.capitalize()}+{key_name(key.removeprefix(f'{modifier}+'))}"
+    if key in _KEY_NAMES:
+        return _KEY_NAMES[key]
+    return key.upper() if key[0] == "f" and key[1:].isdecimal() else key
+
+
+def keys_of(command: Command, chosen: Mapping[str, str]) -> list[str]:
+    """The names of the keys that run ``command`` under the user's choice; empty where it has none."""
+    keys = command.keys
+    if own := chosen.get(command.id):
+        keys = () if own == UNBOUND else tuple(key.strip() for key in own.split(","))
+    return [key_name(key) for key in keys]

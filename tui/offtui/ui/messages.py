@@ -1,0 +1,89 @@
+"""What panes and processes tell the main screen: intents say what the user wants, facts say what happened."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.message import Message
+
+from offtui.gguf.library import ModelFile
+from offtui.monitor.sample import Sample
+
+
+@dataclass
+class LayersWanted(Message):
+    """Intent: the model that is up, with this many layers offloaded; ``None`` lets the plan choose."""
+
+    layers: int | None
+
+
+@dataclass
+class DraftMoved(Message):
+    """The dial points somewhere else than what is loaded; ``None``: nowhere else."""
+
+    layers: int | None
+
+
+@dataclass
+class PaneLeft(Message):
+    """Intent: back to the prompt."""
+
+
+@dataclass
+class ModelChosen(Message):
+    """Intent: load this file."""
+
+    path: Path
+
+
+@dataclass
+class StopWanted(Message):
+    """Intent: stop the load or the turn that is running."""
+
+
+@dataclass
+class CommandChosen(Message):
+    """Intent: run the command of that id, as from the palette."""
+
+    id: str
+
+
+@dataclass
+class SlashTyped(Message):
+    """Intent: run what was typed after ``/`` in the prompt."""
+
+    text: str
+
+
+@dataclass
+class TurnAsked(Message):
+    """Intent: answer the open turn of the conversation."""
+
+    turn: int
+
+
+@dataclass
+class ModelNeeded(Message):
+    """A question was sent while no model is up and none is coming."""
+
+
+@dataclass
+class LibraryRead(Message):
+    """The folders have been searched for model files."""
+
+    files: tuple[ModelFile, ...]
+
+
+@dataclass
+class MailArrived(Message):
+    """The mailbox of the session is no longer empty."""
+
+
+@dataclass
+class SampleTaken(Message):
+    """The machine was looked at; a newer look replaces one that nobody has seen."""
+
+    sample: Sample
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest look is of use to the screen."""
+        return isinstance(message, SampleTaken)

@@ -1,0 +1,241 @@
+"""The chat: what was said, what waits to be said, and the prompt. It owns the conversation."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.reactive import reactive
+
+from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
+from offtui.protocol.events import Loaded, LoadFailed, Piece, TurnEnded, TurnFailed
+from offtui.protocol.facts import Failure, LayerCount
+from offtui.text import clean_line
+from offtui.ui import wording
+from offtui.ui.commands import Where, bindings
+from offtui.ui.conversation import Conversation, Outcome, Turn
+from offtui.ui.messages import ModelNeeded, SlashTyped, TurnAsked
+from offtui.ui.panes.welcome import welcome
+from offtui.ui.slash import is_slash
+from offtui.ui.transcript import Entry, Transcript
+from offtui.ui.widgets.line import Line
+from offtui.ui.widgets.prompt import Prompt
+from offtui.units import seconds_text
+
+_STOPS = {
+    "max_tokens": "ended by the limit of tokens",
+    "context_full": "the context is full: /new begins a new chat, /ctx makes it longer",
+}
+
+
+class ChatPane(Vertical):
+    """Transcript, the line of waiting questions, prompt."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.CHAT)]
+
+    session: reactive[SessionState] = reactive(SessionState())
+
+    def __init__(self, keys: Mapping[str, str], system_prompt: str, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.conversation = Conversation(system_prompt)
+        self._keys = keys
+        self._next_entry = 1
+        self._layers = LayerCount(0, 0, 0)
+        self._told: Failure | None = None
+
+    def compose(self) -> ComposeResult:
+        """From the top down."""
+        yield Transcript(id="transcript", empty=welcome(self.session, self._keys))
+        yield Line(id="waiting")
+        yield Prompt(id="prompt", placeholder="Ask something, or / for a command")
+
+    def on_mount(self) -> None:
+        """Nothing has been said yet."""
+        self._paint_waiting()
+
+    @property
+    def prompt(self) -> Prompt:
+        """Where questions are typed."""
+        return self.query_one(Prompt)
+
+    @property
+    def transcript(self) -> Transcript:
+        """What was said."""
+        return self.query_one(Transcript)
+
+    def watch_session(self, state: SessionState) -> None:
+        """Ask what waits as soon as there is somebody to answer."""
+        if not self.is_mounted:
+            return
+        if not self.transcript.entries and (text := welcome(state, self._keys)) != self.transcript.empty:
+            self.transcript.empty = text
+        if state.phase is Phase.READY:
+            self._next()
+
+    def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
+        """A question, or a command."""
+        message.stop()
+        text = message.text
+        if is_slash(text):
+            self.post_message(SlashTyped(text))
+        elif text.strip():
+            self.ask(text.removeprefix("/") if text.startswith("//") else text)
+
+    def ask(self, question: str) -> None:
+        """Ask now, later, or not yet: with no model up and none coming the text stays in the prompt."""
+        if self.session.phase in (Phase.EMPTY, Phase.CRASHED, Phase.CLOSED):
+            self.post_message(ModelNeeded())
+            return
+        self.prompt.take()
+        self.conversation.waiting.append(question)
+        if self.session.phase is Phase.READY:
+            self._next()
+        self._paint_waiting()
+
+    def take_back_waiting(self) -> bool:
+        """Put the newest waiting question back into an empty prompt; whether there was one."""
+        if not self.conversation.waiting or self.prompt.text:
+            return False
+        self.prompt.restore(self.conversation.waiting.pop())
+        self._paint_waiting()
+        return True
+
+    def begin_anew(self) -> None:
+        """A new chat; the one before is gone from the screen."""
+        self.conversation.clear()
+        self.transcript.clear()
+        self.transcript.empty = welcome(self.session, self._keys)
+        self._paint_waiting()
+
+    def regenerate(self) -> None:
+        """Answer the last question again."""
+        question = self.conversation.take_back()
+        if question is not None:
+            self.conversation.waiting.appendleft(question)
+            self._next()
+
+    def notice(self, text: str) -> None:
+        """Say something in the app's own voice."""
+        self._add(Entry(self._new_id(), "notice", text))
+
+    def fail(self, failure: Failure, way_back: str = "") -> None:
+        """Say what failed, what proves it, what to do."""
+        lines = wording.failure_lines(failure)
+        self._add(Entry(self._new_id(), "error", "\n".join([*lines, way_back] if way_back else lines)))
+
+    def error(self, text: str) -> None:
+        """Say that a command could not be meant."""
+        self._add(Entry(self._new_id(), "error", text))
+
+    def hear(self, occurrences: Sequence[Occurrence], way_back: str) -> None:
+        """Take in what happened, in order. ``way_back``: a sentence about the key that loads the last good model."""
+        for occurrence in occurrences:
+            match occurrence:
+                case Piece():
+                    self._piece(occurrence)
+                case TurnEnded():
+                    self._ended(occurrence)
+                case TurnFailed():
+                    self._failed(occurrence)
+                case Loaded():
+                    self._loaded(occurrence)
+                case LoadFailed(failure=failure):
+                    self._broken(failure, way_back)
+                case WorkerEnded(failure=failure):
+                    self._gone(failure, way_back)
+                case _:
+                    pass
+
+    def _next(self) -> None:
+        conversation = self.conversation
+        if not conversation.waiting or conversation.open_turn is not None:
+            return
+        turn = conversation.ask(conversation.waiting.popleft())
+        self._add(Entry(self._new_id(), "user", turn.question))
+        self.transcript.begin(self._new_id(), name=wording.model_name(self.session))
+        self._paint_waiting()
+        self.post_message(TurnAsked(turn.id))
+
+    def _piece(self, piece: Piece) -> None:
+        turn = self.conversation.turn(piece.turn)
+        if turn is None or turn.outcome is not Outcome.OPEN:
+            return
+        turn.add(piece.channel, piece.text)
+        if piece.channel == "answer":
+            self.transcript.feed(piece.text)
+        else:
+            self.transcript.feed(reasoning=piece.text)
+
+    def _ended(self, event: TurnEnded) -> None:
+        turn = self.conversation.turn(event.turn)
+        if turn is None or turn.outcome is not Outcome.OPEN:
+            return
+        self.conversation.end(turn, event.stop, event.timings, got=self._layers.got, max=self._layers.max)
+        self._close(turn, _STOPS.get(event.stop, ""))
+
+    def _failed(self, event: TurnFailed) -> None:
+        turn = self.conversation.turn(event.turn)
+        if turn is None or turn.outcome is not Outcome.OPEN:
+            return
+        self.conversation.fail(turn, event.failure)
+        self._close(turn, "")
+        self.fail(event.failure)
+
+    def _loaded(self, event: Loaded) -> None:
+        self._layers = event.layers
+        self._told = None
+        if self.conversation.turns:
+            name = clean_line(event.model.name) or wording.file_name(event.model.path)
+            count = f"{event.layers.got} of {event.layers.max} layers on the device"
+            self.notice(f"{name} loaded in {seconds_text(event.load_seconds)} · {count}")
+        for text in event.notices if self.conversation.turns else ():
+            self.notice(clean_line(text))
+
+    def _broken(self, failure: Failure, way_back: str) -> None:
+        self._interrupt()
+        self._told = failure
+        if failure.kind == "cancelled":
+            self.notice(f"The load was cancelled. {way_back}".strip())
+        else:
+            self.fail(failure, way_back)
+
+    def _gone(self, failure: Failure | None, way_back: str) -> None:
+        self._interrupt()
+        if failure is not None and failure != self._told:
+            self._told = failure
+            self.fail(failure, way_back)
+
+    def _interrupt(self) -> None:
+        turn = self.conversation.interrupt()
+        if turn is not None:
+            self._close(turn, "")
+
+    def _close(self, turn: Turn, note: str) -> None:
+        stamp = " · ".join(part for part in (turn.stamp.text() if turn.stamp else "", note) if part)
+        match turn.outcome:
+            case Outcome.FAILED:
+                self.transcript.end("failed", stamp)
+            case Outcome.INTERRUPTED:
+                self.transcript.end("stopped", stamp)
+            case _:
+                self.transcript.end("done", stamp)
+
+    def _new_id(self) -> int:
+        self._next_entry += 1
+        return self._next_entry
+
+    def _add(self, entry: Entry) -> None:
+        self.transcript.append(entry)
+
+    def _paint_waiting(self) -> None:
+        line = self.query_one("#waiting", Line)
+        waiting = self.conversation.waiting
+        line.display = bool(waiting)
+        if waiting:
+            line.show(
+                Content.assemble(
+                    (f"{len(waiting)} waiting", "$accent"), (f" · next: {clean_line(waiting[0], 200)}", "$quiet")
+                )
+            )

@@ -1,0 +1,200 @@
+"""The dial: how many layers lie on a device, and how many should."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Key
+from textual.reactive import reactive
+from textual.timer import Timer
+
+from offtui.engine.state import Phase, SessionState
+from offtui.protocol.facts import LayerCount
+from offtui.ui import wording
+from offtui.ui.commands import Where, bindings
+from offtui.ui.devices import has_device
+from offtui.ui.messages import DraftMoved, LayersWanted, PaneLeft
+from offtui.ui.widgets.draw import layer_strip
+from offtui.ui.widgets.line import Line
+
+QUIET = 0.6
+"""Seconds without a key after which the draft is loaded."""
+
+
+class DialPane(Vertical, can_focus=True):
+    """A strip of n_layer + 1 cells and the number, turned by keys; its intent goes up after a short quiet."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.DIAL), ("escape", "revert", "Revert")]
+
+    session: reactive[SessionState] = reactive(SessionState())
+    draft: reactive[int | None] = reactive[int | None](None)
+    """Layers the dial points at; ``None``: at what is loaded."""
+
+    def __init__(self, *, quiet: float = QUIET, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.border_title = "Layers"
+        self._quiet = quiet
+        self._timer: Timer | None = None
+        self._typed = ""
+        self._layers: LayerCount | None = None
+        self._model = ""
+
+    def compose(self) -> ComposeResult:
+        """A line for the number, the strip, a line of hint."""
+        yield Line(id="dial-count")
+        yield Line(id="dial-strip")
+        yield Line(id="dial-hint")
+        yield Line(id="dial-hint-more")
+
+    def watch_session(self, state: SessionState) -> None:
+        """Take over what is loaded; the draft goes when it is reached, or when another model is wanted."""
+        if state.loaded is not None:
+            self._layers = state.loaded.layers
+            self._model = state.loaded.spec.model
+        elif state.wanted is None or state.wanted.model != self._model:
+            self._layers = None
+            self._forget()
+        self._paint()
+
+    def watch_draft(self) -> None:
+        """Tell the others where the dial points."""
+        self.post_message(DraftMoved(self.draft))
+        self._paint()
+
+    def on_resize(self) -> None:
+        """Wrap the strip anew."""
+        self._paint()
+
+    def on_blur(self) -> None:
+        """A number half typed is finished."""
+        self._typed = ""
+
+    def on_key(self, event: Key) -> None:
+        """Digits type the number."""
+        if event.character is not None and event.character.isdecimal() and event.character.isascii():
+            event.stop()
+            typed = self._typed + event.character
+            if self._layers is not None and int(typed) > self._layers.max:
+                typed = event.character
+            self._point(int(typed))
+            self._typed = typed
+
+    def action_step(self, by: int) -> None:
+        """One layer more or less."""
+        if self._layers is not None:
+            self._point((self._layers.got if self.draft is None else self.draft) + by)
+
+    def action_none(self) -> None:
+        """Everything in RAM."""
+        self._point(0)
+
+    def action_all(self) -> None:
+        """Everything on the device."""
+        if self._layers is not None:
+            self._point(self._layers.max)
+
+    def action_auto(self) -> None:
+        """Let the plan choose."""
+        if self._can_turn():
+            self._forget()
+            self.post_message(LayersWanted(None))
+
+    def action_apply(self) -> None:
+        """Load the draft now."""
+        draft = self.draft
+        if draft is None:
+            return
+        self._forget()
+        if self._layers is None or draft != self._layers.got or self._layers.asked != draft:
+            self.post_message(LayersWanted(draft))
+
+    def action_revert(self) -> None:
+        """Drop the draft; without one, leave the dial."""
+        if self.draft is None:
+            self.post_message(PaneLeft())
+        self._forget()
+
+    def _can_turn(self) -> bool:
+        return self._layers is not None and has_device(self.session)
+
+    def _point(self, layers: int) -> None:
+        self._typed = ""
+        if self._layers is None or not has_device(self.session):
+            return
+        self.draft = min(max(layers, 0), self._layers.max)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(self._quiet, self.action_apply)
+
+    def _forget(self) -> None:
+        self._typed = ""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        self.draft = None
+
+    def _paint(self) -> None:
+        if not self.is_mounted:
+            return
+        count, strip = self.query_one("#dial-count", Line), self.query_one("#dial-strip", Line)
+        lines = self._strip()
+        strip.styles.height = max(len(lines), 1)
+        strip.show(Content("\n").join(lines))
+        count.show(self._count())
+        hint, more = self._hints()
+        self.query_one("#dial-hint", Line).show(Content.styled(hint, "$quiet"))
+        self.query_one("#dial-hint-more", Line).show(Content.styled(more, "$quiet"))
+
+    def _strip(self) -> list[Content]:
+        if self._layers is None:
+            return []
+        layers = self._layers
+        return layer_strip(max(self.content_size.width, 1), layers.got, layers.asked, self.draft, layers.max)
+
+    def _count(self) -> Content:
+        layers = self._layers
+        if layers is None:
+            return Content.styled("no model", "$quiet")
+        if self.session.phase is Phase.LOADING:
+            asked = self.session.wanted.n_gpu_layers if self.session.wanted else None
+            goal = "as many as fit" if asked is None else f"{asked} of {layers.max}"
+            return Content.assemble(
+                "loading with ", (goal, "bold $primary"), " · ", wording.step_text(self.session.progress)
+            )
+        if self.draft is not None:
+            return Content.assemble(
+                f"{layers.got} → ",
+                (f"{self.draft}", "bold $accent"),
+                f" of {layers.max}",
+                ("   not loaded yet", "$quiet"),
+            )
+        tail = "" if layers.asked == layers.got else f", asked {layers.asked}"
+        return Content.assemble((f"{layers.got}", "bold $primary"), f" of {layers.max} on the device{tail}")
+
+    def _hints(self) -> tuple[str, str]:
+        if self._layers is None:
+            return "", ""
+        if not has_device(self.session):
+            return wording.no_device_text(self.session), _why(self.session)
+        if self.draft is not None:
+            return "Enter loads now · Esc reverts", _meaning(self.draft, self._layers.max)
+        return "← → turn · 0-9 type · Home none · End all", _meaning(self._layers.got, self._layers.max)
+
+
+def _meaning(layers: int, most: int) -> str:
+    if layers == 0:
+        return "0 = everything in RAM"
+    if layers == 1:
+        return "1 = output layer only"
+    if layers >= most:
+        return f"{most} = every layer and the output"
+    return f"{layers} = output layer and the last {layers - 1} of {most - 1} blocks"
+
+
+def _why(state: SessionState) -> str:
+    notices = state.loaded.notices if state.loaded else ()
+    return next(
+        (notice for notice in notices if "device" in notice.lower()), "offtui doctor says how to build for a GPU"
+    )

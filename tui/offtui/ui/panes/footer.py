@@ -1,0 +1,66 @@
+"""The last row: at most five keys that matter now, or a short word about what just happened."""
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.timer import Timer
+
+from offtui.ui.commands import Situation, footer, keys_of
+from offtui.ui.widgets.line import Line
+
+FLASH = 4.0
+"""Seconds a word stays."""
+
+
+class KeyFooter(Line):
+    """Keys of the commands that apply, by the table of commands."""
+
+    situation: reactive[Situation | None] = reactive[Situation | None](None)
+
+    def __init__(self, keys: dict[str, str], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._keys = keys
+        self._flash: tuple[str, str] | None = None
+        self._timer: Timer | None = None
+
+    def watch_situation(self) -> None:
+        """Other keys may apply."""
+        self._paint()
+
+    def on_resize(self) -> None:
+        """Leave out what no longer fits."""
+        self._paint()
+
+    def flash(self, text: str, style: str = "$accent") -> None:
+        """Show a word for a few seconds in place of the keys."""
+        self._flash = (text, style)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(FLASH, self.calm)
+        self._paint()
+
+    def calm(self) -> None:
+        """Back to the keys."""
+        self._flash = None
+        self._paint()
+
+    def _paint(self) -> None:
+        if self._flash is not None:
+            self.show(Content.styled(*self._flash))
+        elif self.situation is not None:
+            self.show(keys_line(self.situation, self._keys, self.size.width - 2))
+
+
+def keys_line(situation: Situation, keys: dict[str, str], width: int) -> Content:
+    """``Enter send   ^R layers   F2 models``; what does not fit is left out from the right."""
+    parts: list[Content] = []
+    room = width
+    for command, word in footer(situation):
+        names = keys_of(command, keys)
+        if not names:
+            continue
+        part = Content.assemble((names[0], "$primary"), (f" {word}", "$quiet"))
+        if part.cell_length > room:
+            break
+        room -= part.cell_length + 3
+        parts.append(part)
+    return Content("   ").join(parts)

@@ -1,0 +1,70 @@
+"""The truth line: what the load that is up put where, in MiB, from the buffers themselves."""
+
+from textual.content import Content
+from textual.reactive import reactive
+
+from offtui.engine.state import Phase, SessionState
+from offtui.protocol.facts import DeviceLedger
+from offtui.text import clean_line
+from offtui.ui.widgets.line import Line
+from offtui.units import MIB
+
+_WIDTHS = (7, 9, 8, 9)
+"""Cells of the columns layers, weights, KV cache, compute."""
+
+
+class LedgerPane(Line):
+    """A small table: a row per device, RAM last."""
+
+    session: reactive[SessionState] = reactive(SessionState())
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.border_title = "What lies where · MiB"
+
+    def watch_session(self, state: SessionState) -> None:
+        """Show the new ledger."""
+        lines = ledger_lines(state, max(self.content_size.width, 20))
+        if self.is_mounted:
+            self.styles.height = len(lines) + 1
+        self.show(Content("\n").join(lines))
+
+    def on_resize(self) -> None:
+        """Fit the columns."""
+        self.watch_session(self.session)
+
+
+def ledger_lines(state: SessionState, width: int) -> list[Content]:
+    """The table for ``width`` cells."""
+    if state.loaded is None:
+        text = "loading…" if state.phase is Phase.LOADING else "nothing is loaded"
+        return [Content.styled(text, "$quiet")]
+    name_width = max(min(width - sum(_WIDTHS), 18), 4)
+    head = Content.styled(" " * name_width + _columns(("layers", "weights", "KV", "compute")), "$quiet")
+    entries = [entry for entry in state.loaded.devices if entry.kind != "cpu"]
+    entries += [entry for entry in state.loaded.devices if entry.kind == "cpu"]
+    rows = [_row(entry, name_width) for entry in entries]
+    layers = state.loaded.layers
+    verdict = f"asked {layers.asked}, got {layers.got} of {layers.max}"
+    mapped = sum(entry.mapped for entry in entries)
+    note = f" · {_mib(mapped)} of RAM is the mapped file" if mapped and width >= 44 else ""
+    style = "$success" if layers.asked == layers.got else "$warning"
+    return [head, *rows, Content.assemble((verdict, style), (note, "$quiet"))]
+
+
+def _row(entry: DeviceLedger, name_width: int) -> Content:
+    name = "RAM" if entry.kind == "cpu" else clean_line(entry.name)
+    shown = name if len(name) <= name_width - 1 else name[: name_width - 2] + "…"
+    figures = _columns((str(entry.layers), _mib(entry.weights), _mib(entry.kv), _mib(entry.compute)))
+    return Content.assemble((shown.ljust(name_width), "$secondary"), figures)
+
+
+def _columns(texts: tuple[str, str, str, str]) -> str:
+    return "".join(text.rjust(width) for text, width in zip(texts, _WIDTHS, strict=True))
+
+
+def _mib(size: int) -> str:
+    value = size / MIB
+    if size == 0:
+        return "0"
+    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"

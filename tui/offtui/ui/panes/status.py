@@ -1,0 +1,124 @@
+"""The line of status: the session in one row, the least important parts left out first where it is narrow."""
+
+from textual.content import Content
+from textual.reactive import reactive
+
+from offtui.engine.state import Phase, SessionState
+from offtui.monitor.sample import Sample
+from offtui.ui import wording
+from offtui.ui.devices import DeviceUse, device_uses
+from offtui.ui.widgets.draw import progress_bar, small_bar
+from offtui.ui.widgets.line import Line
+from offtui.units import count_text, gib, rate_text
+
+_DOT = Content.styled(" · ", "$quiet")
+
+
+class StatusLine(Line):
+    """``name Q4_K_M · 28/37 layers · VRAM 6.1/8.0 ▇▇▇▇▆ · 31.4 t/s · ctx 2.1k/8k``."""
+
+    session: reactive[SessionState] = reactive(SessionState())
+    sample: reactive[Sample | None] = reactive[Sample | None](None)
+    draft: reactive[int | None] = reactive[int | None](None)
+
+    def watch_session(self) -> None:
+        """Show the new state; while an answer is written only with the samples, so that the row does not flicker."""
+        if self.session.phase is not Phase.GENERATING or self._phase is not Phase.GENERATING:
+            self._paint()
+
+    def watch_sample(self) -> None:
+        """Show the new sample."""
+        self._paint()
+
+    def watch_draft(self) -> None:
+        """Show where the dial points."""
+        self._paint()
+
+    def on_resize(self) -> None:
+        """Leave out more, or less."""
+        self._paint()
+
+    def on_mount(self) -> None:
+        """Paint the figures of a running answer twice a second."""
+        self._phase = self.session.phase
+        self.set_interval(0.5, self._tick)
+
+    _phase: Phase = Phase.EMPTY
+
+    def _tick(self) -> None:
+        if self.session.phase is Phase.GENERATING:
+            self._paint()
+
+    def _paint(self) -> None:
+        self._phase = self.session.phase
+        self.show(status(self.session, self.sample, self.draft, max(self.size.width - 2, 0)))
+
+
+def status(state: SessionState, sample: Sample | None, draft: int | None, width: int) -> Content:
+    """The line for ``width`` cells."""
+    match state.phase:
+        case Phase.EMPTY | Phase.CLOSED:
+            return Content.styled("no model", "$quiet")
+        case Phase.LOADING:
+            return _loading(state, width)
+        case Phase.CRASHED:
+            sentence = state.failure.message if state.failure else "The worker has ended."
+            return Content.assemble(("✗ ", "$error bold"), (sentence, "$error"))
+        case Phase.STOPPING:
+            return Content.assemble((wording.model_name(state), "$secondary"), _DOT, ("stopping", "$warning"))
+        case Phase.READY | Phase.GENERATING:
+            return _fit(_parts(state, sample, draft), width)
+
+
+def _loading(state: SessionState, width: int) -> Content:
+    text = wording.step_text(state.progress)
+    name = wording.wanted_name(state)
+    parts = [(0, Content.styled(name, "$secondary")), (1, Content.styled(f"loading: {text}", "$primary"))]
+    if state.progress is not None and state.progress.step == "weights":
+        parts.append((2, progress_bar(12, state.progress.fraction)))
+    return _fit(parts, width)
+
+
+def _parts(state: SessionState, sample: Sample | None, draft: int | None) -> list[tuple[int, Content]]:
+    style = "$accent bold" if draft is not None else ""
+    parts = [
+        (1, Content.styled(wording.model_name(state), "$secondary")),
+        (0, Content.styled(wording.layers_text(state, draft), style)),
+    ]
+    if memory := _memory([use for use in device_uses(state, sample) if use.usable]):
+        parts.append((3, memory))
+    rate = state.turn.tps if state.turn is not None else state.last_timings.tps if state.last_timings else None
+    if state.phase is Phase.GENERATING and state.turn is not None and not state.turn.tokens:
+        parts.append((2, Content(_prompt_text(state))))
+    elif rate is not None:
+        parts.append((2, Content(f"{rate_text(rate)} t/s")))
+    if state.loaded is not None:
+        parts.append((4, Content(f"ctx {count_text(state.n_past)}/{count_text(state.loaded.n_ctx)}")))
+    return parts
+
+
+def _prompt_text(state: SessionState) -> str:
+    turn = state.turn
+    if turn is None or not turn.prompt_tokens:
+        return "reading the question"
+    return f"reading {turn.prompt_done * 100 // turn.prompt_tokens} %"
+
+
+def _memory(uses: list[DeviceUse]) -> Content | None:
+    known = [(use.used, use.total) for use in uses if use.used is not None and use.total]
+    if not known:
+        return None
+    used, total = sum(part for part, _ in known), sum(whole for _, whole in known)
+    word = "VRAM" if all(use.kind == "gpu" for use in uses) else uses[0].name if len(uses) == 1 else "devices"
+    return Content.assemble(f"{word} {gib(used)}/{gib(total)} ", (small_bar(5, used / total), "$ours"))
+
+
+def _fit(parts: list[tuple[int, Content]], width: int) -> Content:
+    kept = list(parts)
+    while len(kept) > 1 and _length(kept) > width:
+        kept.remove(max(kept, key=lambda part: part[0]))
+    return _DOT.join([content for _, content in kept])
+
+
+def _length(parts: list[tuple[int, Content]]) -> int:
+    return sum(content.cell_length for _, content in parts) + 3 * (len(parts) - 1)

@@ -1,0 +1,75 @@
+"""What the screen needs of the rest of the program, so that tests can put something else in its place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from offtui.engine.state import Occurrence, SessionState
+from offtui.gguf.library import ModelFile
+from offtui.monitor.sample import Sample
+from offtui.protocol.spec import LoadSpec, Message, Sampling
+
+Listener = Callable[[SessionState, Occurrence], None]
+
+
+class Engine(Protocol):
+    """The session: wishes go in, all methods return at once, but ``close``."""
+
+    def want(self, spec: LoadSpec) -> None:
+        """Have this loaded."""
+        ...
+
+    def submit(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
+        """Answer the last message."""
+        ...
+
+    def stop(self) -> None:
+        """Stop the load or the turn."""
+        ...
+
+    def close(self) -> None:
+        """End every process."""
+        ...
+
+
+class Watch(Protocol):
+    """Something that samples the machine until it is stopped."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def poke(self) -> None:
+        """Sample now."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+
+class Desk(Protocol):
+    """What the main screen asks of the app it is shown by."""
+
+    def wear(self, theme: str) -> None:
+        """Put a theme on.
+
+        Raises:
+            UsageError: there is no such theme, or its file has a mistake.
+        """
+        ...
+
+    def copy(self, text: str) -> str:
+        """Copy to the clipboard; a word about where it went."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Makers of what lies outside; each is called after the first paint, as importing it takes its time."""
+
+    engine: Callable[[Listener], Engine]
+    watch: Callable[[Callable[[Sample], None], Callable[[], float], Callable[[], int | None]], Watch]
+    """Listener, interval in seconds, pid of the worker."""
+    library: Callable[[], Sequence[ModelFile]]
+    """Runs in a thread."""

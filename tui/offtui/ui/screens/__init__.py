@@ -1,0 +1,1 @@
+"""Whole screens: the main one, which routes, and the two that open over it."""

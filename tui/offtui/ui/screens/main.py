@@ -1,0 +1,389 @@
+"""The main screen: it routes. Intents come up from the panes and go on to the session; facts are bound down."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import ClassVar, cast
+
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from offtui.engine.state import Phase, SessionState
+from offtui.errors import OfftuiError
+from offtui.monitor.sample import Sample
+from offtui.options import Options
+from offtui.protocol.events import TurnEnded
+from offtui.ui import messages, slash
+from offtui.ui.bridge import Mail
+from offtui.ui.commands import BY_ID, Situation, Where, bindings, keys_of, palette
+from offtui.ui.devices import has_device
+from offtui.ui.panes.chat import ChatPane
+from offtui.ui.panes.dial import DialPane
+from offtui.ui.panes.footer import KeyFooter
+from offtui.ui.panes.ledger import LedgerPane
+from offtui.ui.panes.models import ModelsPane, Search
+from offtui.ui.panes.monitor import MonitorPane
+from offtui.ui.panes.status import StatusLine
+from offtui.ui.ports import Desk, Engine
+from offtui.ui.screens.choice import Choice, ChoiceScreen
+from offtui.ui.screens.help import HelpScreen
+from offtui.ui.settings import Settings
+from offtui.ui.steering import Steering
+from offtui.ui.themes import theme_files
+from offtui.ui.transcript import Transcript
+from offtui.ui.widgets.prompt import Prompt
+
+FLUSH = 1 / 15
+"""Seconds between two looks into the mailbox while an answer is written."""
+TWICE = 2.0
+"""Seconds within which a second Ctrl+C quits."""
+
+
+class MainScreen(Screen[None]):
+    """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (110, "-medium"), (160, "-wide")]  # noqa: RUF012 -- Textual's own
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (15, "-high"), (32, "-tall")]  # noqa: RUF012 -- Textual's own
+    AUTO_FOCUS = "#prompt"
+
+    session: reactive[SessionState] = reactive(SessionState())
+    sample: reactive[Sample | None] = reactive[Sample | None](None)
+    draft: reactive[int | None] = reactive[int | None](None)
+    open_pane: reactive[str] = reactive("")
+    """The pane that covers the chat: ``models``, ``monitor``, ``dial`` or none."""
+
+    def __init__(self, options: Options, desk: Desk, search: Search, take_mail: Callable[[], Mail | None]) -> None:
+        super().__init__()
+        self._options = options
+        self._desk = desk
+        self._search = search
+        self._take_mail = take_mail
+        self._keys: Mapping[str, str] = options.config.keys
+        self._interrupted = float("-inf")
+        self.steering = Steering(Settings.of(options))
+        self.answers: list[TurnEnded] = []
+        """Every turn that ended, for the line at the exit."""
+        # Until the session speaks: what it is going to be asked for first.
+        self.set_reactive(MainScreen.session, SessionState(phase=Phase.LOADING, wanted=self.steering.settings.spec))
+
+    def compose(self) -> ComposeResult:
+        """Three columns over two rows; the style sheet says which are seen."""
+        with Horizontal(id="body"):
+            yield ModelsPane(self._search, self._options.model, id="models").data_bind(MainScreen.session)
+            yield ChatPane(self._keys, self._options.config.system_prompt, id="chat").data_bind(MainScreen.session)
+            with Vertical(id="side"):
+                yield MonitorPane(graph=self._options.config.graph, id="monitor").data_bind(
+                    MainScreen.session, MainScreen.sample
+                )
+                yield DialPane(id="dial").data_bind(MainScreen.session)
+                yield LedgerPane(id="ledger").data_bind(MainScreen.session)
+        yield StatusLine(id="status").data_bind(MainScreen.session, MainScreen.sample, MainScreen.draft)
+        yield KeyFooter(dict(self._keys), id="footer")
+
+    def on_mount(self) -> None:
+        """The pump runs only while an answer is written."""
+        self._pump = self.set_interval(FLUSH, self.collect_mail, pause=True)
+        self._look_around()
+
+    # Facts
+
+    def on_mail_arrived(self) -> None:
+        """The session has something to tell."""
+        self.collect_mail()
+
+    def collect_mail(self) -> None:
+        """Take all mail: what happened in order, then the newest state."""
+        mail = self._take_mail()
+        if mail is None:
+            return
+        self.steering.note(mail.state)
+        self.answers += [fact for fact in mail.occurrences if isinstance(fact, TurnEnded)]
+        self.chat.hear(mail.occurrences, self._way_back())
+        self.session = mail.state
+
+    def on_sample_taken(self, message: messages.SampleTaken) -> None:
+        """The machine was looked at."""
+        self.sample = message.sample
+
+    def on_draft_moved(self, message: messages.DraftMoved) -> None:
+        """The dial was turned."""
+        self.draft = message.layers
+
+    def watch_session(self, before: SessionState, after: SessionState) -> None:
+        """Pump while an answer is written; other keys may matter now."""
+        if self.is_mounted and before.phase is not after.phase:
+            if after.phase in (Phase.GENERATING, Phase.STOPPING):
+                self._pump.resume()
+            else:
+                self._pump.pause()
+        self._look_around()
+
+    def watch_open_pane(self, before: str, after: str) -> None:
+        """Cover the chat, or uncover it."""
+        self.set_class(False, f"-open-{before}")
+        if after:
+            self.set_class(True, f"-open-{after}")
+        self._look_around()
+
+    def on_descendant_focus(self) -> None:
+        """Other keys matter where the focus is now."""
+        self._look_around()
+
+    # Intents from the panes
+
+    def on_layers_wanted(self, message: messages.LayersWanted) -> None:
+        """The same model under another split."""
+        self.steering.layers(message.layers)
+
+    def on_model_chosen(self, message: messages.ModelChosen) -> None:
+        """Another model; the chat goes on with it."""
+        self.steering.model(message.path)
+        self.action_leave_pane()
+
+    def on_turn_asked(self, message: messages.TurnAsked) -> None:
+        """A question for the model."""
+        self.steering.submit(message.turn, self.chat.conversation.messages())
+
+    def on_model_needed(self) -> None:
+        """Nobody is there to answer: the text stays, the list opens."""
+        self._flash("No model is loaded: choose one. Your question stays in the prompt.")
+        self.action_models()
+
+    def on_pane_left(self) -> None:
+        """Back to the prompt."""
+        self.action_leave_pane()
+
+    def on_slash_typed(self, message: messages.SlashTyped) -> None:
+        """Run a command from the prompt; a mistake is said and the text stays."""
+        try:
+            call = slash.parse(message.text)
+            self._run_call(call)
+        except OfftuiError as error:
+            self._flash(str(error), "$error")
+            return
+        prompt = self.chat.prompt
+        if prompt.text == message.text:
+            prompt.take()
+
+    def _run_call(self, call: slash.Call) -> None:
+        argument = call.argument
+        match call.command.id:
+            case "dial.open" if argument:
+                self.steering.layers_text(argument, self.session)
+            case "models.open" if argument:
+                self.steering.model_text(argument)
+            case "app.theme" if argument:
+                self._desk.wear(argument)
+            case id if id.startswith("set."):
+                self._flash(self.steering.set(id, argument), "$primary")
+            case _:
+                if call.command.applies(self._situation()):
+                    self.call_next(self.run_action, call.command.action)
+                else:
+                    self._flash(f"/{call.command.slash} has nothing to do now.")
+
+    # Actions
+
+    def action_stop(self) -> None:
+        """Stop the load or the turn."""
+        self.steering.stop()
+
+    def action_back(self) -> None:
+        """Out of a pane; in the chat, stop what is running. Never quits, never clears text."""
+        if self.open_pane or not self._in_chat():
+            self.action_leave_pane()
+        elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
+            self.steering.stop()
+        else:
+            self.chat.prompt.focus()
+
+    def action_leave_pane(self) -> None:
+        """Uncover the chat and go to the prompt."""
+        self.open_pane = ""
+        self.chat.prompt.focus()
+
+    def action_interrupt(self) -> None:
+        """Copy a selection, else stop what runs, else clear the prompt, else quit the second time."""
+        prompt = self.chat.prompt
+        selected = prompt.selected_text or self.get_selected_text() or ""
+        now = time.monotonic()
+        if selected:
+            self._flash(self._desk.copy(selected), "$primary")
+        elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
+            self.steering.stop()
+        elif prompt.text:
+            prompt.take()
+        elif now - self._interrupted < TWICE:
+            self._app.exit()
+        else:
+            self._interrupted = now
+            quit_key = " or ".join(["Ctrl+C again", *keys_of(BY_ID["app.quit"], self._keys)[:1]])
+            self._flash(f"{quit_key} quits")
+
+    def action_go_back(self) -> None:
+        """Load the last model that worked; where none did, the built-in guide."""
+        self.steering.go_back()
+
+    def action_dial(self) -> None:
+        """To the dial."""
+        self._open("dial")
+        self.query_one(DialPane).focus()
+
+    def action_turn_dial(self, by: int) -> None:
+        """Turn the dial from outside."""
+        if has_device(self.session):
+            self.query_one(DialPane).action_step(by)
+
+    def action_models(self) -> None:
+        """To the models."""
+        self._open("models")
+        self.query_one(ModelsPane).focus_list()
+
+    def action_monitor(self) -> None:
+        """To the monitor, and back."""
+        if self.open_pane == "monitor":
+            self.action_leave_pane()
+            return
+        self._open("monitor")
+        self.query_one(MonitorPane).focus()
+
+    def action_new_chat(self) -> None:
+        """Begin a new chat; a running answer is stopped."""
+        if self.session.phase is Phase.GENERATING:
+            self.steering.stop()
+        self.chat.begin_anew()
+        self.action_leave_pane()
+
+    def action_regenerate(self) -> None:
+        """Answer the last question again."""
+        if self.session.phase is Phase.READY:
+            self.chat.regenerate()
+
+    def action_reasoning(self) -> None:
+        """Fold or unfold reasoning."""
+        self.chat.transcript.toggle_reasoning()
+
+    def action_scroll_chat(self, rows: str) -> None:
+        """Scroll the transcript while typing."""
+        transcript = self.chat.transcript
+        {
+            "page_up": transcript.action_page_up,
+            "page_down": transcript.action_page_down,
+            "up": transcript.action_scroll_up,
+            "down": transcript.action_scroll_down,
+            "home": transcript.action_scroll_home,
+            "end": transcript.action_scroll_end,
+        }[rows]()
+
+    def action_copy_answer(self) -> None:
+        """Copy the newest answer as it was written."""
+        turns = [turn for turn in self.chat.conversation.turns if turn.answer]
+        if turns:
+            self._flash(self._desk.copy(turns[-1].answer), "$primary")
+
+    def action_theme(self) -> None:
+        """Choose colours from a list."""
+        names = sorted(theme_files())
+        self._app.push_screen(ChoiceScreen("Colours", [Choice(name, name) for name in names]), self._theme_chosen)
+
+    def action_palette(self) -> None:
+        """Choose a command from a list."""
+        choices = [
+            Choice(
+                command.id,
+                command.title,
+                "  ".join([*([f"/{command.slash}"] if command.slash else []), *keys_of(command, self._keys)[:1]]),
+            )
+            for command in palette(self._situation())
+        ]
+        self._app.push_screen(ChoiceScreen("Commands", choices), self._command_chosen)
+
+    def action_help(self) -> None:
+        """Every command and its keys."""
+        self._app.push_screen(HelpScreen(self._keys))
+
+    def _theme_chosen(self, name: str | None) -> None:
+        if name is not None:
+            try:
+                self._desk.wear(name)
+            except OfftuiError as error:
+                self._flash(str(error), "$error")
+
+    async def _command_chosen(self, id: str | None) -> None:
+        if id is None:
+            return
+        command = BY_ID[id]
+        if id.startswith("set."):
+            self.chat.prompt.restore(f"/{command.slash} ")
+            self.action_leave_pane()
+        else:
+            await self.run_action(command.action)
+
+    # Where things are
+
+    @property
+    def chat(self) -> ChatPane:
+        """The chat."""
+        return self.query_one(ChatPane)
+
+    def attach(self, engine: Engine) -> None:
+        """Take the session over and have the first model loaded."""
+        self.steering.attach(engine)
+
+    def flash(self, text: str) -> None:
+        """Say a word in the last row."""
+        self._flash(text)
+
+    @property
+    def _app(self) -> App[None]:
+        return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
+
+    def _flash(self, text: str, style: str = "$accent") -> None:
+        self.query_one(KeyFooter).flash(text, style)
+
+    def _open(self, pane: str) -> None:
+        target = {"models": "#models", "monitor": "#side", "dial": "#side"}[pane]
+        columns = self.size.width
+        seen = columns >= 160 or (columns >= 110 and target == "#side")
+        self.open_pane = "" if seen else pane
+
+    def on_resize(self) -> None:
+        """A pane that now has a place of its own no longer covers the chat."""
+        if self.open_pane:
+            self._open(self.open_pane)
+
+    def _in_chat(self) -> bool:
+        return self.focused is None or isinstance(self.focused, Prompt | Transcript)
+
+    def _way_back(self) -> str:
+        keys = keys_of(BY_ID["session.go_back"], self._keys)
+        name = self.steering.way_back_name()
+        return f"{keys[0]} loads {name}." if keys and name else ""
+
+    def _situation(self) -> Situation:
+        focus = Where.ANYWHERE
+        for kind, where in (
+            (Prompt, Where.PROMPT),
+            (Transcript, Where.CHAT),
+            (DialPane, Where.DIAL),
+            (MonitorPane, Where.MONITOR),
+        ):
+            if isinstance(self.focused, kind):
+                focus = where
+        if self.focused is not None and any(isinstance(node, ModelsPane) for node in self.focused.ancestors):
+            focus = Where.MODELS
+        return Situation(
+            self.session.phase,
+            focus,
+            pane_open=not self._in_chat(),
+            has_device=has_device(self.session),
+            can_go_back=bool(self.steering.way_back_name()),
+            has_turns=bool(self.chat.conversation.turns),
+        )
+
+    def _look_around(self) -> None:
+        if self.is_mounted:
+            self.query_one(KeyFooter).situation = self._situation()

@@ -1,0 +1,1 @@
+"""Small widgets and the pure drawing behind them."""

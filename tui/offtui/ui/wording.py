@@ -1,0 +1,71 @@
+"""What the screen says about a session, as text: pure functions of its state."""
+
+from pathlib import PurePath
+
+from offtui.engine.state import Phase, Progress, SessionState
+from offtui.protocol.facts import Failure
+from offtui.text import clean_line
+from offtui.units import UNKNOWN
+
+_STEPS = {
+    "devices": "looking for devices",
+    "header": "reading the header",
+    "plan": "planning the split",
+    "weights": "weights",
+    "context": "making the context",
+    "warmup": "warming up",
+}
+
+
+def step_text(progress: Progress | None) -> str:
+    """``weights 43 %``, ``making the context``; before the first report ``starting``."""
+    if progress is None:
+        return "starting"
+    text = _STEPS[progress.step]
+    return f"{text} {progress.fraction * 100:.0f} %" if progress.step == "weights" else text
+
+
+def model_name(state: SessionState) -> str:
+    """The model that is up, else the one that is wanted; ``""`` where there is neither."""
+    if state.loaded is not None:
+        model = state.loaded.model
+        name = clean_line(model.name) or file_name(model.path)
+        return f"{name} {model.quant}" if model.quant and model.quant.lower() not in name.lower() else name
+    return file_name(state.wanted.model) if state.wanted is not None else ""
+
+
+def wanted_name(state: SessionState) -> str:
+    """The file that is wanted."""
+    return file_name(state.wanted.model) if state.wanted is not None else ""
+
+
+def file_name(path: str) -> str:
+    """The name of a model file without folder and suffix, fit to show."""
+    return clean_line(PurePath(path).name.removesuffix(".gguf"), 80)
+
+
+def layers_text(state: SessionState, draft: int | None = None) -> str:
+    """``28/37 layers``; with a draft ``28→30/37 layers``; where less was got than asked ``4/37 layers (asked 8)``."""
+    if state.loaded is None:
+        return f"{UNKNOWN} layers"
+    layers = state.loaded.layers
+    if draft is not None and draft != layers.got:
+        return f"{layers.got}→{draft}/{layers.max} layers"
+    asked = f" (asked {layers.asked})" if layers.asked != layers.got else ""
+    return f"{layers.got}/{layers.max} layers{asked}"
+
+
+def no_device_text(state: SessionState) -> str:
+    """The sentence for a machine on which nothing can be offloaded."""
+    count = f"of {state.loaded.layers.max} layers " if state.loaded else "layers "
+    return f"no GPU device: 0 {count}can be offloaded"
+
+
+def failure_lines(failure: Failure) -> list[str]:
+    """Message, advice and evidence, each where it is there."""
+    return [part for part in (failure.message, failure.advice, failure.evidence) if part]
+
+
+def is_loading(state: SessionState) -> bool:
+    """A load is under way, or about to be because the worker before it is being ended."""
+    return state.phase is Phase.LOADING
