@@ -11,10 +11,14 @@ import psutil
 
 from offtui.errors import LoadError
 from offtui.gguf.header import Header
+from offtui.plan.choose import choose
+from offtui.plan.settings import Device, Settings
+from offtui.plan.table import Model, table
 from offtui.protocol.events import Loaded, LoadProgress, LoadStep
 from offtui.protocol.facts import DeviceFacts, ModelFacts
 from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
+from offtui.units import size_text
 from offtui.worker import ledger, llama, rpc
 from offtui.worker.failures import WorkerError, diagnose, fail
 from offtui.worker.header import read_header
@@ -102,6 +106,7 @@ class Loader:
             n_threads=self._spec.n_threads or default_threads(),
             n_threads_batch=self._spec.n_threads_batch or self._spec.n_threads or default_threads(),
         )
+        self._check_ram(header, spec, devices)
         model = self._load_weights(spec)
         vocab = self._vocab(model)
         self._step("context")
@@ -161,16 +166,24 @@ class Loader:
             return wanted or 0
         if wanted is not None:
             return wanted
-        from offtui.plan.choose import Device, choose
 
-        choice = choose(
-            header,
-            self._spec,
-            [Device(device.name, device.free, device.total) for device in offload],
-            psutil.virtual_memory().available,
-        )
+        choice = choose(header, self._spec, _plan_devices(devices), psutil.virtual_memory().available)
         self._notices.append(choice.why)
         return choice.n_gpu_layers
+
+    def _check_ram(self, header: Header, spec: LoadSpec, devices: tuple[DeviceFacts, ...]) -> None:
+        """Refuse what the RAM cannot hold by the plan: the system would not refuse it, but kill a process later."""
+        rows = table(Model.of(header), Settings.of(spec, header), _plan_devices(devices)).rows
+        ram = rows[spec.n_gpu_layers or 0].ram
+        need = ram.kv + ram.compute + (0 if spec.use_mmap else ram.weights)
+        available = psutil.virtual_memory().available
+        if need > available:
+            raise fail(
+                "out_of_memory",
+                f"KV cache and compute buffers need {size_text(need)} of RAM, and {size_text(available)} is free.",
+                evidence=f"n_ctx {spec.n_ctx}: KV cache {size_text(ram.kv)}, compute {size_text(ram.compute)}",
+                advice="Take a smaller context (--ctx), or a quantised KV cache.",
+            )
 
     def _no_device(self, most: int) -> str:
         built = [name for name in llama.backends() if name not in ("CPU", "BLAS")]
@@ -298,6 +311,11 @@ class Loader:
             notices=tuple(clean_line(notice, 500) for notice in self._notices),
             load_seconds=time.monotonic() - started,
         )
+
+
+def _plan_devices(devices: tuple[DeviceFacts, ...]) -> list[Device]:
+    """The devices that layers can be offloaded to, in llama.cpp's order."""
+    return [Device(d.name, d.free, d.total) for d in devices if d.kind not in ("cpu", "accel")]
 
 
 def _metadata(model: Any, key: str) -> str | None:

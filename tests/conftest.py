@@ -1,0 +1,34 @@
+"""What several folders of tests need: real models of small shapes, and a real second device."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import gguf_shapes
+from tests.fakes.device import RunningDevice
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random-weight model of 12 layers that llama.cpp runs in milliseconds; greedy, it never ends its answer."""
+    return gguf_shapes.write_random(tmp_path_factory.mktemp("models") / "tiny.gguf", gguf_shapes.bench_tiny())
+
+
+@pytest.fixture(scope="session")
+def swa_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random-weight model with a sliding window."""
+    return gguf_shapes.write_random(tmp_path_factory.mktemp("models") / "swa.gguf", gguf_shapes.tiny_swa())
+
+
+@pytest.fixture(scope="session")
+def _device_process() -> Iterator[RunningDevice]:
+    with RunningDevice(slots=2) as device:
+        yield device
+
+
+@pytest.fixture
+def device(_device_process: RunningDevice) -> RunningDevice:
+    """``offtui device`` with two slots, running: a real second device."""
+    assert _device_process.process.poll() is None, "the device of the session died"
+    return _device_process

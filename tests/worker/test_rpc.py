@@ -1,0 +1,67 @@
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from offtui.worker import rpc
+
+
+@contextmanager
+def server(reply: bytes | None) -> Iterator[str]:
+    """A server that answers the first client with ``reply``; ``None``: with silence."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1024)
+                if reply is None:
+                    done.wait(10)
+                else:
+                    connection.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        done.set()
+        thread.join()
+
+
+def test_a_device_that_answers_is_fine() -> None:
+    with server(struct.pack("<QBBBB24s", 28, 7, 0, 0, 0, bytes(24))) as endpoint:
+        assert rpc.check(endpoint) is None
+
+
+def test_a_busy_device_is_said_not_waited_for() -> None:
+    with server(None) as endpoint:
+        failure = rpc.check(endpoint, hello_timeout=0.1)
+    assert failure is not None
+    assert failure.kind == "rpc_busy"
+
+
+def test_something_else_at_the_port_is_not_connected_to() -> None:
+    with server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as endpoint:
+        failure = rpc.check(endpoint)
+    assert failure is not None
+    assert failure.kind == "rpc_mismatch"
+
+
+def test_nobody_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    failure = rpc.check(f"127.0.0.1:{port}")
+    assert failure is not None
+    assert failure.kind == "rpc_unreachable"
+    assert str(port) in failure.message
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", ":1", "host:x", "host:0", "host:70000", "a\x1b[2J"])
+def test_what_is_no_address_is_said(text: str) -> None:
+    failure = rpc.check(text)
+    assert failure is not None
+    assert failure.kind == "rpc_unreachable"
+    assert "\x1b" not in failure.message
