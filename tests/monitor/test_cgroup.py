@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from offtui.monitor.cgroup import MemoryLimit, memory_limit
+from tests.fakes import sysfs
+
+GIB = 1024**3
+UNLIMITED_V1 = 9223372036854771712
+
+
+def test_version_two_in_a_container_of_its_own(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "0::/",
+        "sys/fs/cgroup/memory.max": 8 * GIB,
+        "sys/fs/cgroup/memory.current": 5 * GIB,
+        "sys/fs/cgroup/memory.stat": f"anon {2 * GIB}\ninactive_file {GIB}\nactive_file {GIB}\nshmem 0",
+        "sys/fs/cgroup/memory.swap.max": GIB,
+        "sys/fs/cgroup/memory.swap.current": GIB // 4,
+    }
+    # 5 GiB are in use, 2 of them as cached files that can be given back.
+    assert memory_limit(sysfs.write(tmp_path, files)) == MemoryLimit(8 * GIB, 5 * GIB, GIB, GIB // 4)
+
+
+def test_version_one_where_the_path_is_the_hosts(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "12:cpu,cpuacct:/docker/ab\n4:memory:/docker/ab\n0::/",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": 4 * GIB,
+        "sys/fs/cgroup/memory/memory.usage_in_bytes": 3 * GIB,
+        "sys/fs/cgroup/memory/memory.stat": f"inactive_file 1\ntotal_inactive_file {GIB}\ntotal_active_file {GIB // 2}",
+        "sys/fs/cgroup/memory/memory.memsw.limit_in_bytes": 6 * GIB,
+        "sys/fs/cgroup/memory/memory.memsw.usage_in_bytes": 4 * GIB,
+    }
+    limit = memory_limit(sysfs.write(tmp_path, files))
+    assert limit == MemoryLimit(4 * GIB, 4 * GIB - (3 * GIB - 3 * GIB // 2), 2 * GIB, GIB)
+
+
+@pytest.mark.parametrize("unlimited", ["max", str(UNLIMITED_V1)])
+def test_a_group_without_a_limit_of_its_own_is_under_those_above(tmp_path: Path, unlimited: str) -> None:
+    files = {
+        "proc/self/cgroup": "0::/user.slice/session.scope",
+        "sys/fs/cgroup/user.slice/session.scope/memory.max": unlimited,
+        "sys/fs/cgroup/user.slice/session.scope/memory.current": GIB,
+        "sys/fs/cgroup/user.slice/memory.max": 2 * GIB,
+        "sys/fs/cgroup/user.slice/memory.current": 2 * GIB,
+    }
+    assert memory_limit(sysfs.write(tmp_path, files)) == MemoryLimit(2 * GIB, 0)
+
+
+def test_the_group_that_leaves_least_decides(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "0::/outer/inner",
+        "sys/fs/cgroup/outer/inner/memory.max": 4 * GIB,
+        "sys/fs/cgroup/outer/inner/memory.current": GIB,
+        "sys/fs/cgroup/outer/memory.max": 16 * GIB,
+        "sys/fs/cgroup/outer/memory.current": 15 * GIB,
+    }
+    assert memory_limit(sysfs.write(tmp_path, files)) == MemoryLimit(4 * GIB, GIB)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"proc/self/cgroup": "garbage"},
+        {"proc/self/cgroup": "0::/"},
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "max", "sys/fs/cgroup/memory.current": 5},
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "lots", "sys/fs/cgroup/memory.current": 5},
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": 5},
+        {"proc/self/cgroup": "0::/../../../etc", "sys/fs/cgroup/memory.max": "max"},
+    ],
+)
+def test_no_limit(tmp_path: Path, files: dict[str, object]) -> None:
+    assert memory_limit(sysfs.write(tmp_path, files)) is None
