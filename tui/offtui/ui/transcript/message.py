@@ -16,12 +16,13 @@ _THOUGHT_STEP = 1000
 
 _NAMES: dict[Role, str] = {"user": "you", "assistant": "assistant", "notice": "", "error": "error"}
 _BARS: dict[Role, str] = {"user": "▌", "assistant": "│", "notice": "·", "error": "▐"}
+_BAR_END = "╰"
 CARET = Run("▍", "caret")
 
 
 def measure(width: int) -> int:
     """Cells of text in a row of a transcript ``width`` cells wide."""
-    return max(1, min(MEASURE, width - 2 * _margin(width) - 2))
+    return max(1, min(MEASURE, width - 2 * _margin(width) - 3))
 
 
 def _margin(width: int) -> int:
@@ -46,23 +47,27 @@ def entry_lines(entry: Entry, width: int, *, unfolded: bool) -> list[Line]:
 def above_lines(entry: Entry, width: int, *, unfolded: bool) -> list[Line]:
     """Rows above what is said: the name and the reasoning."""
     inner = measure(width)
-    rows = header_lines(entry, inner) + reasoning_lines(entry, inner, unfolded=unfolded)
+    thought = reasoning_lines(entry, inner, unfolded=unfolded)
+    rows = header_lines(entry, inner) + thought + ([BLANK] if thought and entry.text else [])
     return [beside_bar(row, entry.role, width) for row in rows]
 
 
 def below_lines(entry: Entry, width: int) -> list[Line]:
     """Rows below what is said: how it ended, and the empty row before the next entry."""
-    return [*(beside_bar(row, entry.role, width) for row in footer_lines(entry, measure(width))), BLANK]
+    rows = [beside_bar(row, entry.role, width) for row in footer_lines(entry, measure(width))]
+    if rows and entry.role == "assistant":
+        margin, _, *last = rows[-1]
+        rows[-1] = (margin, Run(_BAR_END, "bar bar-assistant"), *last)
+    return [*rows, BLANK]
 
 
 def beside_bar(row: Line, role: Role, width: int) -> Line:
     """``row`` at its place in the transcript."""
-    margin = " " * _margin(width)
+    margin = Run(" " * _margin(width))
     bar = Run(_BARS[role], f"bar bar-{role}")
     if role != "user":
-        return (Run(margin), bar, Run(" "), *row)
-    filled = pad((Run(" "), *row), measure(width) + 2, "")
-    return (Run(margin), bar, *dress(filled, "user"))
+        return (margin, bar, Run(" "), *row)
+    return (margin, *dress(pad((bar, Run(" "), *row), measure(width) + 3, ""), "user"))
 
 
 def header_lines(entry: Entry, inner: int) -> list[Line]:

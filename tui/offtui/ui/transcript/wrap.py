@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from offtui.ui.transcript.grid import BLANK, Line, Run, cells, reach
+from offtui.ui.transcript.grid import BLANK, Line, Run, cells, line_cells, reach
 
 _WIDE = (
     "\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003fffd"
@@ -121,28 +121,35 @@ def joined(runs: Sequence[Run]) -> Line:
 
 
 def wrap_hard(line: Line, width: int) -> list[Line]:
-    """Rows of at most ``width`` cells, broken at the last cell whatever stands there; spaces are kept.
+    """Rows of at most ``width`` cells with all spaces kept: for code, which is broken after a space near the end if any.
 
     An empty line is one row.
     """
     width = max(1, width)
+    text = "".join(run.text for run in line)
+    if cells(text) <= width:
+        return [line]
     rows: list[Line] = []
-    row: list[Run] = []
-    used = 0
-    for text, look in line:
-        start = 0
-        while start < len(text):
-            end = reach(text, start, width - used)
-            if end > start:
-                row.append(Run(text[start:end], look))
-                used += cells(text[start:end])
-            elif not row:
-                row.append(Run(_TOO_WIDE, look))
-                end = start + 1
-                used += 1
-            if end < len(text):
-                rows.append(tuple(row))
-                row, used = [], 0
-            start = end
-    rows.append(tuple(row))
+    start = 0
+    while start < len(text):
+        end = max(reach(text, start, width), start + 1)
+        if end < len(text):
+            space = text.rfind(" ", start + (end - start) * 2 // 3, end)
+            end = space + 1 if space > start else end
+        row = _slice(line, start, end)
+        rows.append(row if line_cells(row) <= width else (Run(_TOO_WIDE, row[0].look),))
+        start = end
     return rows
+
+
+def _slice(line: Line, start: int, end: int) -> Line:
+    """The characters of a row from ``start`` up to ``end``."""
+    runs: list[Run] = []
+    for text, look in line:
+        if start < len(text) and end > 0:
+            runs.append(Run(text[max(0, start) : end], look))
+        start -= len(text)
+        end -= len(text)
+        if end <= 0:
+            break
+    return tuple(runs)

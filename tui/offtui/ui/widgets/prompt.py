@@ -1,21 +1,18 @@
 """Where the user writes: several lines, a history, and no way to lose what was typed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import TextArea
 
 from offtui.text import clean
 
-BURST_SECONDS = 0.008
-"""Keys that follow one another faster than this were pasted, not typed: 125 a second is beyond any hand."""
-BURST_KEYS = 3
-"""Keys in a row, each within ``BURST_SECONDS`` of the one before, that make a burst."""
+BURST_SECONDS = 0.03
+"""Keys that follow one another faster than this were pasted, or sent by a script, not typed."""
 HISTORY_LIMIT = 500
 """Prompts kept for recall."""
 
@@ -85,7 +82,6 @@ class Prompt(TextArea, inherit_bindings=False):
         self,
         *,
         placeholder: str = "",
-        clock: Callable[[], float] = monotonic,
         name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
@@ -94,7 +90,6 @@ class Prompt(TextArea, inherit_bindings=False):
 
         Args:
             placeholder: Shown while it is empty.
-            clock: Seconds, to tell a paste without brackets from typing.
             name: The name of the widget.
             id: The id of the widget in the DOM.
             classes: The CSS classes of the widget.
@@ -102,9 +97,9 @@ class Prompt(TextArea, inherit_bindings=False):
         super().__init__(
             placeholder=placeholder, name=name, id=id, classes=classes, highlight_cursor_line=False, soft_wrap=True
         )
-        self._clock = clock
         self._last_key = float("-inf")
-        self._burst = 0
+        self._burst_lines = 0
+        self._held: Timer | None = None
         self._past: list[str] = []
         self._place = 0
         self._draft = ""
@@ -114,7 +109,6 @@ class Prompt(TextArea, inherit_bindings=False):
         text = self.text
         self.remember(text)
         self.load_text("")
-        self._place = len(self._past)
         return text
 
     def restore(self, text: str) -> None:
@@ -176,30 +170,52 @@ class Prompt(TextArea, inherit_bindings=False):
             self._replace_via_keyboard(text, *self.selection)
 
     async def _on_key(self, event: events.Key) -> None:
-        """Enter sends, unless it follows a backslash or comes in the middle of a paste without brackets."""
-        pasting = self._in_burst()
-        if event.key != "enter":
-            await super()._on_key(event)
+        """Act on a key at once, in the order of typing: bindings would let the characters behind them pass."""
+        in_burst = event.time - self._last_key <= BURST_SECONDS
+        self._last_key = event.time
+        if not in_burst:
+            self._burst_lines = 0
+        self._let_go(newline=in_burst)
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self._enter(in_burst)
             return
-        event.stop()
-        event.prevent_default()
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.run_action(binding.action)
+            return
+        await super()._on_key(event)
+
+    def _enter(self, in_burst: bool) -> None:
+        """Send, but for a backslash before the cursor. Within a burst, wait for what follows before deciding."""
         row, column = self.cursor_location
-        if pasting:
-            self._type("\n")
-        elif self.selection.is_empty and self.document.get_line(row)[:column].endswith("\\"):
+        if self.selection.is_empty and self.document.get_line(row)[:column].endswith("\\"):
             self._replace_via_keyboard("\n", (row, column - 1), (row, column))
+        elif in_burst:
+            self._held = self.set_timer(BURST_SECONDS, self._decide)
         else:
             self.action_submit()
 
-    def _in_burst(self) -> bool:
-        """Whether the key that just came is one of many that came at once."""
-        now = self._clock()
-        self._burst = self._burst + 1 if now - self._last_key <= BURST_SECONDS else 0
-        self._last_key = now
-        return self._burst >= BURST_KEYS
+    def _decide(self) -> None:
+        """Nothing followed a held Enter: it sends one line, and only ends a paste of several."""
+        self._let_go(newline=self._burst_lines > 0)
+
+    def _let_go(self, *, newline: bool) -> None:
+        if self._held is None:
+            return
+        self._held.stop()
+        self._held = None
+        if newline:
+            self._burst_lines += 1
+            self._type("\n")
+        else:
+            self.action_submit()
 
     async def _on_paste(self, event: events.Paste) -> None:
         """Insert what was pasted, with line ends as newlines and without what acts on a terminal."""
         event.stop()
         event.prevent_default()
+        self._let_go(newline=True)
         self._type(clean(event.text.replace("\r\n", "\n").replace("\r", "\n")))
