@@ -132,6 +132,24 @@ def test_what_the_build_lacks_is_said(lacks: str, gpu: Gpu, word: str) -> None:
     assert any(word in text for text in musts(change(machine, tools=tools)))
 
 
+def test_an_nvcc_that_is_not_on_the_path_is_named_in_the_command() -> None:
+    machine = facts(NVIDIA)
+    tools = msgspec.structs.replace(machine.tools, cudacxx="/usr/local/cuda/bin/nvcc")
+    (command,) = commands(change(machine, tools=tools))
+    assert command.startswith('CUDACXX=/usr/local/cuda/bin/nvcc CMAKE_ARGS="-DGGML_CUDA=on ')
+    (command,) = commands(change(facts(AMD), tools=tools))
+    assert command.startswith('CMAKE_ARGS="-DGGML_HIP=on ')
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"), [("0.3.36", True), ("0.3.40", True), ("0.3.16", False), ("0.4.0", False), ("dev", True)]
+)
+def test_another_version_of_llama_cpp_is_said(version: str, fits: bool) -> None:
+    machine = change(facts(), llama=Llama(version, ("CPU", "RPC"), (CPU,)))
+    assert (musts(machine) == []) is fits
+    assert fits or version in musts(machine)[0]
+
+
 def test_a_backend_that_sees_no_device_is_said() -> None:
     machine = facts(NVIDIA, backends=("CUDA", "CPU", "RPC"))
     (text,) = musts(machine)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -197,17 +199,22 @@ def test_a_sampler_that_cannot_begin_says_so(sampler: Callable[..., Sampler], li
 
 
 def test_after_the_end_nothing_comes(sampler: Callable[..., Sampler], listener: Listener) -> None:
-    closed = threading.Event()
+    before, closed = set(threading.enumerate()), threading.Event()
     running = sampler(probes=lambda: [Probe("NVML", Reading, close=closed.set)])
     running.start()
     listener.count(2)
     running.stop()
     count = len(listener.samples)
     assert closed.is_set()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("offtui ")]
+    assert set(threading.enumerate()) <= before
     running.poke()
     running.stop()
     assert len(listener.samples) == count
+
+
+def test_what_reads_is_imported_only_when_sampling_begins() -> None:
+    code = "import sys, offtui.monitor.sampler; sys.exit(bool({'psutil', 'pynvml'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_sampler_is_started_once(sampler: Callable[..., Sampler]) -> None:

@@ -116,7 +116,8 @@ def _folders(facts: Facts) -> list[str]:
 
 
 def _terminal(terminal: Terminal) -> list[tuple[str, str]]:
-    size = f"{terminal.columns}×{terminal.rows}" if terminal.columns else "unknown: the output is not a terminal"
+    unknown = "unknown" if terminal.tty else "unknown: the output is not a terminal"
+    size = f"{terminal.columns}×{terminal.rows}" if terminal.columns else unknown
     through = [name for name, there in (("SSH", terminal.ssh), ("tmux", terminal.tmux)) if there]
     return [
         ("TERM", terminal.term or "not set"),

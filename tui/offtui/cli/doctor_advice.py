@@ -1,5 +1,6 @@
 """What ``offtui doctor`` concludes from what it saw. Pure."""
 
+import re
 import shlex
 
 import msgspec
@@ -52,6 +53,9 @@ def advise(facts: Facts) -> tuple[Advice, ...]:
     lacking = _lacking(facts)
     if facts.llama is None:
         found.append(Advice(True, f"{facts.llama_failure} Build it again:", _build(facts, lacking)))
+    elif not _fits(facts.llama.llama_cpp):
+        text = f"llama-cpp-python {facts.llama.llama_cpp} is installed, and offtui needs {REQUIREMENT}. Build it again:"
+        found.append(Advice(True, text, _build(facts, lacking)))
     elif lacking:
         makers = " and ".join(dict.fromkeys(gpu.maker for gpu in _usable(facts) if _wanted(facts, gpu) in lacking))
         names = ", ".join(_name(backend) for backend in lacking)
@@ -80,7 +84,8 @@ def build_command(facts: Facts, backends: tuple[str, ...]) -> str:
         install = f"uv pip install --python {python} --reinstall --no-cache --no-binary llama-cpp-python {requirement}"
     else:
         install = f"{python} -m pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python {requirement}"
-    return f'CMAKE_ARGS="{flags}" {install}'
+    compiler = f"CUDACXX={shlex.quote(facts.tools.cudacxx)} " if facts.tools.cudacxx and "CUDA" in backends else ""
+    return f'{compiler}CMAKE_ARGS="{flags}" {install}'
 
 
 def _build(facts: Facts, lacking: tuple[str, ...]) -> str:
@@ -88,6 +93,12 @@ def _build(facts: Facts, lacking: tuple[str, ...]) -> str:
     there = facts.llama.backends if facts.llama else ()
     kept = (backend for backend in BUILDS if backend in there and backend not in ("RPC", "MTL"))
     return build_command(facts, tuple(dict.fromkeys((*lacking, *kept, "RPC"))))
+
+
+def _fits(version: str) -> bool:
+    """Whether a version of llama-cpp-python is in ``REQUIREMENT``; one that is no number is let pass."""
+    match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    return match is None or (0, 3, 36) <= tuple(map(int, match.groups())) < (0, 4)
 
 
 def _usable(facts: Facts) -> list[Gpu]:

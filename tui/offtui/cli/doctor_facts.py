@@ -81,6 +81,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     glslc: bool
     pip: bool
     uv: str | None
+    cudacxx: str = ""
+    """Path of an nvcc that is not on PATH, where CMake would not find it."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,8 +181,9 @@ def find_gpus(
     deadline: float = DRIVER_DEADLINE,
 ) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
     """The GPUs that drivers tell of; those on the bus where the maker's driver tells of none; and drivers' problems."""
+    nvml = Nvml()
     probes: tuple[tuple[Maker, Probe], ...] = (
-        ("NVIDIA", Probe("NVML", nvidia or Nvml().read)),
+        ("NVIDIA", Probe("NVML", nvidia or nvml.read, close=nvml.close)),
         ("AMD", Probe("amdgpu", amd or AmdGpu().read)),
     )
     for _, probe in probes:
@@ -204,6 +207,8 @@ def find_gpus(
         for gpu in on_bus
         if gpu.maker in ("Intel", "Apple")
     )
+    for _, probe in probes:
+        probe.stop(0.2)
     return tuple(gpus), tuple(problems)
 
 
@@ -265,8 +270,8 @@ def _terminal(environ: Mapping[str, str]) -> Terminal:
         tty=sys.stdout.isatty(),
         term=term,
         colours=colours,
-        columns=size.columns if size else None,
-        rows=size.lines if size else None,
+        columns=(size.columns or None) if size else None,
+        rows=(size.lines or None) if size else None,
         ssh=any(name in environ for name in ("SSH_CONNECTION", "SSH_TTY")),
         tmux="TMUX" in environ,
         encoding=(sys.stdout.encoding or "unknown").lower(),
@@ -277,11 +282,14 @@ def _tools() -> Tools:
     def there(*names: str) -> bool:
         return any(shutil.which(name) for name in names)
 
+    aside = next(filter(shutil.which, ("/usr/local/cuda/bin/nvcc", "/opt/cuda/bin/nvcc")), "")
+    nvcc = there("nvcc") or "CUDACXX" in os.environ
     return Tools(
         compiler=there(*filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++"))),
-        nvcc=there("nvcc", "/usr/local/cuda/bin/nvcc"),
+        nvcc=nvcc or bool(aside),
         hipcc=there("hipcc", "/opt/rocm/bin/hipcc"),
         glslc=there("glslc"),
         pip=importlib.util.find_spec("pip") is not None,
         uv=shutil.which("uv"),
+        cudacxx="" if nvcc else aside,
     )
