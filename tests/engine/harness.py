@@ -13,6 +13,7 @@ from offtui.engine.child import Deadlines
 from offtui.engine.session import Session
 from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.protocol.events import Piece
+from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 FAKE = Path(__file__).parents[1] / "fakes" / "worker.py"
@@ -30,6 +31,7 @@ class Harness:
     """One session with its recorded life."""
 
     def __init__(self, *args: str, deadlines: Deadlines = QUICK, spare: bool = False, python: str = sys.executable):
+        self.failure: Failure | None = None
         self.seen: list[tuple[SessionState, Occurrence]] = []
         self._changed = threading.Condition()
         self.session = Session(self._listen, command=(python, str(FAKE), *args), deadlines=deadlines, spare=spare)

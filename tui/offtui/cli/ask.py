@@ -6,7 +6,7 @@ import os
 import queue
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from types import FrameType
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from offtui import config
 from offtui.cli.exits import report
 from offtui.cli.options import add_session_options, options_from
+from offtui.engine.child import WORKER_COMMAND
 from offtui.engine.session import Session
 from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.errors import OfftuiError, UsageError
@@ -96,11 +97,12 @@ def run(arguments: argparse.Namespace) -> int:
     voice = Voice() if arguments.json else PlainVoice()
     try:
         with _signals_as_exits():
-            answer = ask(options, prompt, voice)
+            answer = ask(options, prompt, voice, WORKER_COMMAND)
     except AskFailed as failed:
         voice.end()
         return report(failed.failure)
-    voice.end()
+    finally:
+        voice.end()
     if arguments.json:
         sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
         sys.stdout.flush()
@@ -199,14 +201,14 @@ class PlainVoice(Voice):
             sys.stderr.flush()
 
 
-def ask(options: Options, prompt: str, voice: Voice) -> Answer:
+def ask(options: Options, prompt: str, voice: Voice, command: Sequence[str]) -> Answer:
     """Load, ask, and wait for the end of the answer; the worker is gone when this returns or raises.
 
     Raises:
         AskFailed: the load or the turn failed, or the worker died.
     """
     occurrences: queue.SimpleQueue[tuple[SessionState, Occurrence]] = queue.SimpleQueue()
-    session = Session(lambda state, occurrence: occurrences.put((state, occurrence)), spare=False)
+    session = Session(lambda state, occurrence: occurrences.put((state, occurrence)), command=command, spare=False)
     text: list[str] = []
     reasoning: list[str] = []
     loaded: Loaded | None = None

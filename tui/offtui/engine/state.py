@@ -171,7 +171,7 @@ def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
                 return state
             return replace(_without_worker(state), phase=Phase.CRASHED, replacing=False, failure=failure)
         case DeviceMemory(devices=devices):
-            return replace(state, memory=devices)
+            return replace(state, memory=devices) if state.has_worker else state
         case TurnStarted() | PromptProgress() | Piece() | TurnEnded() | TurnFailed():
             if state.turn is None or state.turn.turn != occurrence.turn:
                 return state
@@ -194,7 +194,7 @@ def _load_wanted(state: SessionState, spec: LoadSpec) -> SessionState:
 
 
 def _stop_wanted(state: SessionState) -> SessionState:
-    if state.phase is Phase.LOADING or state.phase is Phase.GENERATING:
+    if state.has_worker and state.phase in (Phase.LOADING, Phase.GENERATING):
         return replace(state, phase=Phase.STOPPING)
     if state.replacing and state.turn is not None and state.loaded is not None:
         # The old worker is still up, giving back its turn: it stays.
@@ -212,7 +212,8 @@ def _worker_ended(state: SessionState, failure: Failure | None) -> SessionState:
 
 
 def _loaded(state: SessionState, loaded: Loaded) -> SessionState:
-    if state.loaded is not None or state.replacing or state.phase not in (Phase.LOADING, Phase.STOPPING):
+    waited_for = state.phase in (Phase.LOADING, Phase.STOPPING) and not state.replacing
+    if not state.has_worker or not waited_for or state.loaded is not None:
         return state
     return replace(
         state,
