@@ -19,6 +19,7 @@ from offtui.monitor.pci import GpuDevice
 from offtui.monitor.probe import Reading
 from offtui.monitor.sample import GpuSample
 from offtui.protocol.facts import DeviceFacts
+from tests.fakes import nvml
 
 GIB = 1024**3
 REST = '--force-reinstall --no-cache-dir --no-binary llama-cpp-python "llama-cpp-python>=0.3.36,<0.4"'
@@ -338,6 +339,21 @@ def test_this_machine_as_text(tmp_path: Path) -> None:
     ):
         assert line in ran.out.splitlines()
     assert sys.executable in ran.out
+
+
+def test_a_machine_with_a_gpu_and_a_build_without_its_backend(tmp_path: Path) -> None:
+    """A real run against a driver library that tells of two GPUs."""
+    orders = tmp_path / "orders"
+    orders.touch()
+    ran = Ran(tmp_path, LD_LIBRARY_PATH=str(nvml.build(tmp_path / "lib")), FAKE_NVML=str(orders))
+    assert ran.code == 1
+    lines = ran.out.splitlines()
+    assert "  NVIDIA             NVIDIA Fake 0, 8.0 GiB" in [line.split(", driver")[0] for line in lines]
+    assert "\x1b" not in ran.out, "the name of the other one has an escape in it"
+    (command,) = (line for line in lines if "CMAKE_ARGS=" in line)
+    assert command.endswith(
+        f'CMAKE_ARGS="-DGGML_CUDA=on -DGGML_RPC=on" {shlex.quote(sys.executable)} -m pip install {REST}'
+    )
 
 
 @pytest.mark.parametrize(("backend", "code"), [("RPC", 0), ("rpc", 0), ("no-such", 1)])
