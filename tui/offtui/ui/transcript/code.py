@@ -7,11 +7,14 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name  # pyright: ignore[reportUnknownVariableType]: untyped options
 from pygments.util import ClassNotFound
 
-from offtui.ui.transcript.grid import Line, Run, clip, line_cells, pad, settle
+from offtui.ui.transcript.grid import Line, Run, clip, pad, settle
 from offtui.ui.transcript.wrap import joined, wrap_hard
 
 HIGHLIGHT_LIMIT = 20_000
 """Characters; longer code is shown without highlighting, which takes Pygments 0.1 s for so much."""
+
+NARROWEST = 8
+"""Cells below which code has no margin."""
 
 _LOOKS = {
     "Comment": "code code-comment",
@@ -36,14 +39,14 @@ _LOOKS = {
 def code_block(source: str, language: str, width: int) -> list[Line]:
     """Rows of exactly ``width`` cells; the language stands at the right of a first row of its own."""
     text = settle(source.rstrip("\n"))
-    inner = max(1, width - 2)
+    edge = Run(" ", "code")
+    before, inner = ((edge,), width - 2) if width > NARROWEST else ((), width)
     rows: list[Line] = []
     if language:
-        label = clip(settle(language), inner)
-        rows.append(pad((Run(" ", "code"), Run(label, "code code-label")), width, "code"))
+        rows.append((*before, Run(clip(settle(language), inner), "code code-label")))
     for line in _highlighted(text, language):
-        rows.extend(pad((Run(" ", "code"), *row), width, "code") for row in wrap_hard(line, inner))
-    return [row if line_cells(row) <= width else row[1:] for row in rows]
+        rows.extend((*before, *row) for row in wrap_hard(line, inner))
+    return [pad(row, width, "code") for row in rows]
 
 
 def _highlighted(text: str, language: str) -> Iterator[Line]:

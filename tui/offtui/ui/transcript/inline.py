@@ -63,7 +63,7 @@ def _leaf(token: Token, looks: Sequence[str]) -> Run:
         return Run(settle(token.content), " ".join((*looks, "math")))
     if token.type == "image":
         return Run(settle(token.content).replace("\n", " ") or "image", " ".join((*looks, "link")))
-    return Run(settle(token.content).replace("\n", " "), " ".join(looks))
+    return Run(settle(token.content), " ".join(looks))
 
 
 def _target(close: Token, tokens: Sequence[Token], shown: Sequence[Run]) -> list[Run]:

@@ -13,19 +13,22 @@ from offtui.ui.transcript.wrap import wrap, wrap_hard
 
 MARKDOWN_LIMIT = 256_000
 """Characters; a longer text is shown as it was written, so that no answer takes more than half a second to draw."""
+MARKDOWN_PARTS = 10_000
+"""Lines and cells of tables; the same for a text that has more of them."""
 NARROW = 16
 """Cells of text below which quotes and lists are no longer indented further."""
+NARROWEST = 4
+"""The same for lists that are not nested."""
 
 _BULLETS = ("•", "◦", "▪")
 _PARSER = MarkdownParser()
 
 
 def parse(text: str, references: dict[str, Any] | None = None) -> Document | None:
-    """The blocks of ``text``; ``None`` where it is too long or too deeply nested to be taken for Markdown."""
-    if len(text) > MARKDOWN_LIMIT:
+    """The blocks of ``text``; ``None`` where it is too long to be taken for Markdown."""
+    if len(text) > MARKDOWN_LIMIT or text.count("\n") + text.count("|") > MARKDOWN_PARTS:
         return None
-    document = _PARSER.parse(text, references)
-    return None if document.too_deep else document
+    return _PARSER.parse(text, references)
 
 
 def markdown_lines(text: str, width: int) -> list[Line]:
@@ -74,6 +77,8 @@ def _block(node: Node, width: int, place: _Place) -> list[Line]:
             return code_block(node.token.content, language, width)
         case "math_block":
             return [row for line in _lines_of(node.token.content) for row in wrap_hard((Run(line, "math"),), width)]
+        case "verbatim":
+            return plain_lines(node.token.content, width)
         case "hr":
             return [(Run("─" * width, "rule"),)]
         case "table":
@@ -103,14 +108,14 @@ def _list(node: Node, width: int, place: _Place) -> list[Line]:
     lines: list[Line] = []
     for index, item in enumerate(node.children):
         marker = f"{start + index:>{digits}}. " if ordered else f"{_BULLETS[place.depth % len(_BULLETS)]} "
-        indent = len(marker) if width - len(marker) >= NARROW or place.depth == 0 else 0
+        indent = len(marker) if width - len(marker) >= (NARROW if place.depth else NARROWEST) else 0
         inner = max(1, width - indent)
         rows = _item(item, inner, place.depth + 1, tight=tight) or [BLANK]
         if lines and not tight:
             lines.append(BLANK)
         for number, row in enumerate(rows):
             if not indent:
-                lines.append(row)
+                lines.extend([row] if number else wrap((Run(marker, "marker"), *row), width))
             elif number:
                 lines.append((Run(" " * indent), *row) if row else BLANK)
             else:

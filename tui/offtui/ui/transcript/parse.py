@@ -11,12 +11,12 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 NESTING_LIMIT = 60
-"""Levels of nesting beyond which a text is no longer taken for Markdown."""
+"""Levels of nesting beyond which a block is shown as it was written."""
 
 INLINE_LIMIT = 16_000
 """Characters of one paragraph; a longer one is shown as it was written."""
-LINK_BUDGET = 4_000_000
-"""Sum over the paragraphs of the square of their opening brackets: about 0.1 s of the parser's time."""
+LINK_BUDGET = 1_000_000
+"""Sum over the paragraphs of the square of their opening brackets: at most 0.1 s of the parser's time."""
 
 _MATH_BLOCK_ENDS = {"$$": "$$", "\\[": "\\]"}
 _MATH_SPANS = (
@@ -49,8 +49,6 @@ class Document:
     blocks: tuple[Node, ...]
     starts: tuple[int, ...]
     """First line of each block, counted from 0."""
-    too_deep: bool
-    """Nested beyond the limit: something was dropped by the parser."""
 
 
 class MarkdownParser:
@@ -71,9 +69,10 @@ class MarkdownParser:
         root: list[Node] = []
         starts: list[int] = []
         stack: list[list[Node]] = [root]
-        too_deep = False
+        too_deep: set[int] = set()
         for token in tokens:
-            too_deep = too_deep or token.level >= NESTING_LIMIT - 2
+            if token.level >= NESTING_LIMIT - 2:
+                too_deep.add(len(root) - 1)
             if token.nesting < 0:
                 stack.pop()
                 continue
@@ -83,7 +82,15 @@ class MarkdownParser:
             stack[-1].append(node)
             if token.nesting > 0:
                 stack.append(node.children)
-        return Document(tuple(root), tuple(starts), too_deep)
+        for index in too_deep:
+            root[index] = _verbatim(text, root[index])
+        return Document(tuple(root), tuple(starts))
+
+
+def _verbatim(text: str, node: Node) -> Node:
+    """A top block as it was written, because the parser drops what is nested beyond its limit."""
+    start, end = node.token.map or (0, 0)
+    return Node("verbatim", Token("verbatim", "", 0, content="\n".join(text.split("\n")[start:end])))
 
 
 def _bounded_inline(state: StateCore) -> None:
