@@ -230,8 +230,9 @@ def test_a_spare_that_is_killed_is_not_missed(start):
 def test_a_frozen_spare_is_given_up_when_it_is_needed(start):
     life = start(spare=True)
     life.load("one.gguf")
-    until(lambda: len(children()) == 2 and life.session._supervisor._spare.said_hello)
-    os.kill(life.session._supervisor._spare.pid, signal.SIGSTOP)
+    crew = life.session._supervisor._crew
+    until(lambda: crew.spare is not None and crew.spare.child.said_hello)
+    os.kill(crew.spare.child.pid, signal.SIGSTOP)
     state = life.load("two.gguf")
     assert state.failure.kind == "timeout"
     assert life.load("three.gguf").phase is Phase.READY

@@ -288,8 +288,8 @@ def test_an_interpreter_that_exits_without_closing_leaves_nobody(tmp_path):
         "s = Session(lambda state, o: isinstance(o, Loaded) and loaded.set(), command=(sys.executable, sys.argv[1]))\n"
         "s.want(LoadSpec(model='a.gguf'))\n"
         "assert loaded.wait(20)\n"
-        "while s._supervisor._spare is None: threading.Event().wait(0.01)\n"
-        "print(s._supervisor._worker.pid, s._supervisor._spare.pid, flush=True)\n"
+        "while s._supervisor._crew.spare is None: threading.Event().wait(0.01)\n"
+        "print(s._supervisor._worker.pid, s._supervisor._crew.spare.child.pid, flush=True)\n"
     )
     done = subprocess.run([sys.executable, script, FAKE], capture_output=True, text=True, timeout=60, check=True)
     pids = [int(word) for word in done.stdout.split()]

@@ -15,6 +15,7 @@ import msgspec
 from offtui.engine.autopsy import autopsy
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
+from offtui.engine.crew import Crew
 from offtui.engine.ending import Ending, Stage
 from offtui.engine.state import (
     CloseWanted,
@@ -48,9 +49,6 @@ from offtui.protocol.facts import Failure
 from offtui.protocol.requests import Cancel, CancelLoad, Generate, Load
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 from offtui.text import clean_line
-
-_REAP_INTERVAL = 0.02
-"""Seconds between looks at a worker that is being ended; shorter once its socket is closed."""
 
 _CANCELLED = Failure("cancelled", "The load was cancelled.")
 
@@ -87,32 +85,26 @@ class Supervisor:
         keep_spare: bool,
     ) -> None:
         self.state = SessionState()
-        self._selector = selector
         self._listener = listener
-        self._command = command
         self._deadlines = deadlines
+        self._crew = Crew(selector, command, deadlines)
         self._keep_spare = keep_spare
         self._next: LoadSpec | None = None
         """Wanted, and not yet given to a worker."""
         self._worker: Child | None = None
         self._due: _Due | None = None
         """The one answer that is waited for from the worker."""
-        self._spare: Child | None = None
-        self._spare_due = 0.0
-        self._endings: list[Ending] = []
 
     @property
     def finished(self) -> bool:
         """Whether the session is closed and nothing is left of its processes."""
-        return self.state.phase is Phase.CLOSED and not self._endings
+        return self.state.phase is Phase.CLOSED and self._crew.is_empty
 
     def patience(self, now: float) -> float | None:
         """Seconds until ``on_time`` has something to do; ``None``: only a worker or an intent can bring it."""
-        waits = [_REAP_INTERVAL / 10 if ending.child.eof else _REAP_INTERVAL for ending in self._endings]
+        waits = self._crew.patience(now)
         if self._due is not None:
             waits.append(self._due.time - now)
-        if self._spare is not None and not self._spare.said_hello:
-            waits.append(self._spare_due - now)
         return max(0.0, min(waits)) if waits else None
 
     def on_intent(self, intent: LoadWanted | TurnAsked | StopWanted | CloseWanted, now: float) -> None:
@@ -130,13 +122,13 @@ class Supervisor:
                 self._next = None
                 self._tell(intent)
                 self._end_worker(Stage.QUIT, now)
-                self._drop_spare(now)
+                self._crew.drop_spare(Stage.QUIT, now)
 
     def on_ready(self, child: Child, mask: int, now: float) -> None:
         """Read from and write to a worker whose socket is ready."""
         if mask & selectors.EVENT_WRITE:
             child.flush()
-            self._watch(child)
+            self._crew.watch(child)
         if not mask & selectors.EVENT_READ:
             return
         for event in child.receive():
@@ -146,7 +138,7 @@ class Supervisor:
             if child is self._worker:
                 self._hear(clean_event(event), now)
         if child.eof:
-            self._selector.unregister(child)
+            self._crew.unwatch(child)
         if child.eof or child.garbled:
             self._lose(child, now)
 
@@ -154,26 +146,15 @@ class Supervisor:
         """Enforce the deadlines, reap, and load what is wanted next once there is place for it."""
         if self._due is not None and now >= self._due.time:
             self._overdue(self._due.wait, now)
-        if self._spare is not None and not self._spare.said_hello and now >= self._spare_due:
-            self._drop_spare(now, Stage.KILL)
-        for ending in list(self._endings):
-            if ending.step(now):
-                self._endings.remove(ending)
-                self._bury(ending)
-        if self._next is not None and self._worker is None and not any(e.epoch is not None for e in self._endings):
+        for ending in self._crew.step(now):
+            self._bury(ending)
+        if self._next is not None and self._worker is None and self._crew.has_place:
             self._load(self._next, now)
 
     def kill_everything(self) -> None:
         """SIGKILL and reap all processes, at once. For the end of the thread, whatever ended it."""
-        children = [ending.child for ending in self._endings]
-        children += [child for child in (self._worker, self._spare) if child is not None]
-        for child in children:
-            child.kill()
-        for child in children:
-            child.wait(self._deadlines.kill)
-            child.close()
-        self._worker = self._spare = None
-        self._endings.clear()
+        self._crew.kill_everything(self._worker)
+        self._worker = None
         self.state = advance(self.state, CloseWanted())
 
     # Intents
@@ -227,24 +208,19 @@ class Supervisor:
     def _load(self, spec: LoadSpec, now: float) -> None:
         self._next = None
         epoch = self.state.epoch + 1
-        worker, self._spare = self._spare, None
-        started = now
-        if worker is None:
-            try:
-                worker = self._spawn()
-            except OSError as error:
-                self._tell(WorkerSpawned(epoch))
-                message = f"No worker process can be started: {clean_line(error.strerror or str(error))}."
-                self._tell(WorkerEnded(epoch, Failure("internal", message)))
-                return
-        elif not worker.said_hello:
-            started = self._spare_due - self._deadlines.hello
+        try:
+            worker, hello_due = self._crew.take(now)
+        except OSError as error:
+            self._tell(WorkerSpawned(epoch))
+            message = f"No worker process can be started: {clean_line(error.strerror or str(error))}."
+            self._tell(WorkerEnded(epoch, Failure("internal", message)))
+            return
         self._worker = worker
         self._tell(WorkerSpawned(epoch))
         if worker.said_hello:
             self._expect_progress(now)
         else:
-            self._due = _Due(_Wait.HELLO, started + self._deadlines.hello)
+            self._due = _Due(_Wait.HELLO, hello_due)
         try:
             self._send(worker, Load(spec))
         except (ProtocolError, UnicodeError):
@@ -262,7 +238,8 @@ class Supervisor:
                 if self.state.loaded is None:
                     self._due = None
                     self._tell(event)
-                    self._keep_a_spare(now)
+                    if self._keep_spare:
+                        self._crew.keep_a_spare(now)
             case LoadFailed():
                 if self.state.loaded is None:
                     self._tell(event)
@@ -315,8 +292,9 @@ class Supervisor:
 
     def _lose(self, child: Child, now: float) -> None:
         """The worker closed its socket, or what it says is garbage."""
-        if child is self._spare:
-            self._drop_spare(now, Stage.NOTHING if child.eof else Stage.KILL)
+        spare = self._crew.spare
+        if spare is not None and child is spare.child:
+            self._crew.drop_spare(Stage.NOTHING if child.eof else Stage.KILL, now)
         if child is not self._worker:
             return
         if self.state.phase is Phase.STOPPING and self.state.loaded is None and not self.state.replacing:
@@ -332,11 +310,7 @@ class Supervisor:
     def _end_worker(self, stage: Stage, now: float, *, failure: Failure | None = None, explain: bool = False) -> None:
         worker, self._worker, self._due = self._worker, None, None
         if worker is not None:
-            epoch = self.state.epoch
-            self._endings.append(
-                Ending(worker, stage, now, self._deadlines, epoch=epoch, failure=failure, explain=explain)
-            )
-            self._watch(worker)
+            self._crew.end(worker, stage, now, epoch=self.state.epoch, failure=failure, explain=explain)
 
     def _bury(self, ending: Ending) -> None:
         child, failure = ending.child, ending.failure
@@ -345,43 +319,15 @@ class Supervisor:
             failure = autopsy(
                 code, child.log_tail(), self.state.phase, self.state.wanted, oom_killed=child.oom_killed()
             )
-        if child in self._selector.get_map():
-            self._selector.unregister(child)
         child.close()
         if ending.epoch is not None:
             self._tell(WorkerEnded(ending.epoch, failure))
 
-    # The spare
-
-    def _keep_a_spare(self, now: float) -> None:
-        if self._keep_spare and self._spare is None:
-            try:
-                self._spare = self._spawn()
-            except OSError:
-                return  # The next load will say why no process can be started.
-            self._spare_due = now + self._deadlines.hello
-
-    def _drop_spare(self, now: float, stage: Stage = Stage.QUIT) -> None:
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            self._endings.append(Ending(spare, stage, now, self._deadlines))
-            self._watch(spare)
-
     # Plumbing
-
-    def _spawn(self) -> Child:
-        child = Child(self._command)
-        self._selector.register(child, selectors.EVENT_READ, child)
-        return child
 
     def _send(self, child: Child, request: Load | CancelLoad | Generate | Cancel) -> None:
         child.send(request)
-        self._watch(child)
-
-    def _watch(self, child: Child) -> None:
-        if not child.eof:
-            mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.has_unsent else 0)
-            self._selector.modify(child, mask, child)
+        self._crew.watch(child)
 
     def _tell(self, occurrence: Occurrence) -> None:
         self.state = advance(self.state, occurrence)
