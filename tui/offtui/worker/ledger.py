@@ -14,6 +14,7 @@ from offtui.protocol.facts import DeviceFacts, DeviceLedger, LayerCount
 _BUFFER = re.compile(r"\S+:\s+(\S.*?)\s+(model|KV|RS|compute|output) buffer size\s*=\s*([\d.]+) MiB")
 _LAYER = re.compile(r"load_tensors: layer\s+(\d+) assigned to device (\S+),")
 _FLASH_ATTN = re.compile(r"[Ff]lash [Aa]ttention was auto, set to (\w+)")
+_REMOTE = re.compile(r"RPC(\d+)\[(.+)\]")
 _MIB = 1024 * 1024
 
 Buffers = dict[str, dict[str, int]]
@@ -62,6 +63,11 @@ def flash_attn(lines: Iterable[str], asked: str) -> bool:
 
 def device_of(buffer: str, devices: Sequence[DeviceFacts]) -> DeviceFacts | None:
     """The device that owns a buffer; ``None`` for RAM: ``CPU``, ``CPU_Mapped``, ``CPU_REPACK``, ``CUDA_Host``."""
+    remote = _REMOTE.fullmatch(buffer)
+    if remote is not None:
+        # the number counts the devices of that server, while devices are numbered over all servers
+        there = [device for device in devices if device.kind == "rpc" and device.description == remote[2]]
+        return there[int(remote[1])] if int(remote[1]) < len(there) else None
     for device in devices:
         if device.kind in ("cpu", "accel") or buffer.endswith("_Host"):
             continue
