@@ -57,8 +57,8 @@ class Demo(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Transcript(
-            empty="# offtui\n\nAsk the **guide** anything about offloading.\n\n- `Enter` sends, `Ctrl+J` begins a line\n"
-            "- `Ctrl+R` turns the dial"
+            empty="# offtui\n\nAsk the **guide** anything about offloading.\n\n"
+            "- `Enter` sends, `Ctrl+J` begins a line\n- `Ctrl+R` turns the dial"
         )
         yield Prompt(placeholder="Ask something… Enter sends, Ctrl+J begins a line")
 

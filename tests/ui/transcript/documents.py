@@ -1,4 +1,7 @@
 """Markdown as models and attackers write it, for hypothesis."""
+# ruff: noqa: E501
+
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -22,4 +25,4 @@ documents = st.lists(st.tuples(lines, st.sampled_from(["\n", "\n\n", "\n", " "])
 def chunked(text: str, cuts: list[int]) -> list[str]:
     """``text`` in pieces, cut at some places."""
     places = sorted({cut % (len(text) + 1) for cut in cuts} | {0, len(text)})
-    return [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(places)]

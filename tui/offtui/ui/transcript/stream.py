@@ -6,6 +6,9 @@ from offtui.ui.transcript.grid import BLANK, Line
 from offtui.ui.transcript.layout import parse, plain_lines, stacked
 from offtui.ui.transcript.parse import line_offset
 
+LINES_AHEAD = 2
+"""What a line begins is certain when it and the next are complete: a table is known by its second line."""
+
 
 class LiveMarkdown:
     """Rows of a Markdown text that grows at its end.
@@ -29,12 +32,14 @@ class LiveMarkdown:
         document = parse(self._open, references)
         if document is None:
             return self._finished, self._after(plain_lines(self._open, self._width))
-        if len(document.blocks) > 1:
-            last = document.starts[-1]
-            self._finished += self._after(stacked(document.blocks[:-1], self._width))
-            self._open = self._open[line_offset(self._open, last) :]
-            self._references.update((label, known) for label, known in references.items() if known["map"][1] <= last)
-        return self._finished, self._after(stacked(document.blocks[-1:], self._width))
+        fixed = self._open.count("\n") - LINES_AHEAD
+        last = max((index for index, start in enumerate(document.starts) if start <= fixed), default=0)
+        if last:
+            begin = document.starts[last]
+            self._finished += self._after(stacked(document.blocks[:last], self._width))
+            self._open = self._open[line_offset(self._open, begin) :]
+            self._references.update((label, known) for label, known in references.items() if known["map"][1] <= begin)
+        return self._finished, self._after(stacked(document.blocks[last:], self._width))
 
     def _after(self, rows: list[Line]) -> list[Line]:
         return [BLANK, *rows] if self._finished and rows else rows

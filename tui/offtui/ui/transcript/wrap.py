@@ -115,7 +115,7 @@ def _rows(line: Line, spans: Iterable[tuple[int, int]], width: int) -> Iterator[
 
 
 def wrap_hard(line: Line, width: int) -> list[Line]:
-    """Rows of at most ``width`` cells with all spaces kept: for code, broken after a space near the end if there is one.
+    """Rows of at most ``width`` cells with all spaces kept: for code, broken after a space near the end if any.
 
     An empty line is one row.
     """
