@@ -13,7 +13,7 @@ from offtui.options import Options
 from offtui.protocol.events import Hello
 from offtui.ui import clipboard, themes
 from offtui.ui.bridge import Mailbox
-from offtui.ui.commands import keymap
+from offtui.ui.commands import keymap, quit_binding
 from offtui.ui.messages import MailArrived, SampleTaken
 from offtui.ui.ports import Engine, Ports, Watch
 from offtui.ui.screens.main import MainScreen
@@ -28,7 +28,7 @@ class OfftuiApp(App[None], inherit_bindings=False):
     CSS_PATH = "offtui.tcss"
     TITLE = "offtui"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [("ctrl+q", "quit", "Quit")]
+    BINDINGS: ClassVar[list[BindingType]] = [quit_binding()]
 
     def __init__(self, options: Options, ports: Ports, *, theme: Theme | None = None) -> None:
         """Build the app; nothing is opened before it is on the screen.

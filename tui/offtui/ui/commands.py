@@ -294,6 +294,12 @@ def bindings(where: Where) -> list[Binding]:
     ]
 
 
+def quit_binding() -> Binding:
+    """Quitting works in every screen, so it is bound to the app."""
+    command = BY_ID["app.quit"]
+    return Binding(",".join(command.keys), "quit", command.title, show=False, id=command.id, priority=True)
+
+
 def _is_chord(key: str) -> bool:
     return key.startswith("ctrl+") or (key[0] == "f" and key[1:].isdecimal())
 

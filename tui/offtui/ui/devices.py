@@ -60,7 +60,7 @@ def device_uses(state: SessionState, sample: Sample | None) -> list[DeviceUse]:
 
 
 def _ggml_use(facts: DeviceFacts, card: GpuSample | None, ours: int) -> DeviceUse:
-    used = None if facts.total is None or facts.free is None else facts.total - facts.free
+    used = None if facts.total is None or facts.free is None else max(facts.total - facts.free, ours)
     if card is None:
         return DeviceUse(facts.name, facts.description, facts.kind, ours, used, facts.total)
     return DeviceUse(

@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.reactive import reactive
+from textual.reactive import var
 
 from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.protocol.events import Loaded, LoadFailed, Piece, TurnEnded, TurnFailed
@@ -35,7 +35,7 @@ class ChatPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.CHAT)]
 
-    session: reactive[SessionState] = reactive(SessionState())
+    session: var[SessionState] = var(SessionState())
 
     def __init__(self, keys: Mapping[str, str], system_prompt: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -49,7 +49,9 @@ class ChatPane(Vertical):
         """From the top down."""
         yield Transcript(id="transcript", empty=welcome(self.session, self._keys))
         yield Line(id="waiting")
-        yield Prompt(id="prompt", placeholder="Ask something, or / for a command")
+        prompt = Prompt(id="prompt", placeholder="Ask something, or / for a command")
+        prompt.cursor_blink = False  # a blink is 160 bytes, twice a second, for ever
+        yield prompt
 
     def on_mount(self) -> None:
         """Nothing has been said yet."""
@@ -73,6 +75,13 @@ class ChatPane(Vertical):
             self.transcript.empty = text
         if state.phase is Phase.READY:
             self._next()
+
+    def on_resize(self) -> None:
+        """Centre the invitation anew, at the width that has come about."""
+        self.call_after_refresh(self._centre)
+
+    def _centre(self) -> None:
+        self.transcript.empty = self.transcript.empty
 
     def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
         """A question, or a command."""

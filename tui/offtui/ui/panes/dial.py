@@ -1,5 +1,6 @@
 """The dial: how many layers lie on a device, and how many should."""
 
+import textwrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -7,11 +8,12 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.timer import Timer
 
 from offtui.engine.state import Phase, SessionState
 from offtui.protocol.facts import LayerCount
+from offtui.text import clean_line
 from offtui.ui import wording
 from offtui.ui.commands import Where, bindings
 from offtui.ui.devices import has_device
@@ -28,13 +30,13 @@ class DialPane(Vertical, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.DIAL), ("escape", "revert", "Revert")]
 
-    session: reactive[SessionState] = reactive(SessionState())
-    draft: reactive[int | None] = reactive[int | None](None)
+    session: var[SessionState] = var(SessionState())
+    draft: var[int | None] = var[int | None](None)
     """Layers the dial points at; ``None``: at what is loaded."""
 
     def __init__(self, *, quiet: float = QUIET, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.border_title = "Layers"
+        self.border_title = " Layers "
         self._quiet = quiet
         self._timer: Timer | None = None
         self._typed = ""
@@ -46,7 +48,6 @@ class DialPane(Vertical, can_focus=True):
         yield Line(id="dial-count")
         yield Line(id="dial-strip")
         yield Line(id="dial-hint")
-        yield Line(id="dial-hint-more")
 
     def watch_session(self, state: SessionState) -> None:
         """Take over what is loaded; the draft goes when it is reached, or when another model is wanted."""
@@ -138,14 +139,11 @@ class DialPane(Vertical, can_focus=True):
     def _paint(self) -> None:
         if not self.is_mounted:
             return
-        count, strip = self.query_one("#dial-count", Line), self.query_one("#dial-strip", Line)
-        lines = self._strip()
-        strip.styles.height = max(len(lines), 1)
-        strip.show(Content("\n").join(lines))
-        count.show(self._count())
-        hint, more = self._hints()
-        self.query_one("#dial-hint", Line).show(Content.styled(hint, "$quiet"))
-        self.query_one("#dial-hint-more", Line).show(Content.styled(more, "$quiet"))
+        self.query_one("#dial-count", Line).show(self._count())
+        self.query_one("#dial-strip", Line).show_lines(self._strip())
+        width = max(self.content_size.width, 20)
+        rows = [row for hint in self._hints() for row in textwrap.wrap(hint, width)]
+        self.query_one("#dial-hint", Line).show_lines([Content.styled(row, "$quiet") for row in rows])
 
     def _strip(self) -> list[Content]:
         if self._layers is None:
@@ -173,14 +171,14 @@ class DialPane(Vertical, can_focus=True):
         tail = "" if layers.asked == layers.got else f", asked {layers.asked}"
         return Content.assemble((f"{layers.got}", "bold $primary"), f" of {layers.max} on the device{tail}")
 
-    def _hints(self) -> tuple[str, str]:
+    def _hints(self) -> list[str]:
         if self._layers is None:
-            return "", ""
+            return []
         if not has_device(self.session):
-            return wording.no_device_text(self.session), _why(self.session)
+            return [_why(self.session)]
         if self.draft is not None:
-            return "Enter loads now · Esc reverts", _meaning(self.draft, self._layers.max)
-        return "← → turn · 0-9 type · Home none · End all", _meaning(self._layers.got, self._layers.max)
+            return [_meaning(self.draft, self._layers.max), "Enter loads now · Esc reverts"]
+        return [_meaning(self._layers.got, self._layers.max), "← → turn · 0-9 type · Home none · End all"]
 
 
 def _meaning(layers: int, most: int) -> str:
@@ -195,6 +193,5 @@ def _meaning(layers: int, most: int) -> str:
 
 def _why(state: SessionState) -> str:
     notices = state.loaded.notices if state.loaded else ()
-    return next(
-        (notice for notice in notices if "device" in notice.lower()), "offtui doctor says how to build for a GPU"
-    )
+    told = next((clean_line(notice) for notice in notices if "no gpu device" in notice.lower()), None)
+    return told or f"{wording.no_device_text(state)}; offtui doctor says why."

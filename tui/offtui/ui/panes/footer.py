@@ -1,7 +1,7 @@
 """The last row: at most five keys that matter now, or a short word about what just happened."""
 
 from textual.content import Content
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.timer import Timer
 
 from offtui.ui.commands import Situation, footer, keys_of
@@ -14,7 +14,7 @@ FLASH = 4.0
 class KeyFooter(Line):
     """Keys of the commands that apply, by the table of commands."""
 
-    situation: reactive[Situation | None] = reactive[Situation | None](None)
+    situation: var[Situation | None] = var[Situation | None](None)
 
     def __init__(self, keys: dict[str, str], *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -1,7 +1,9 @@
 """The truth line: what the load that is up put where, in MiB, from the buffers themselves."""
 
+from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
-from textual.reactive import reactive
+from textual.reactive import var
 
 from offtui.engine.state import Phase, SessionState
 from offtui.protocol.facts import DeviceLedger
@@ -13,21 +15,24 @@ _WIDTHS = (7, 9, 8, 9)
 """Cells of the columns layers, weights, KV cache, compute."""
 
 
-class LedgerPane(Line):
+class LedgerPane(Vertical):
     """A small table: a row per device, RAM last."""
 
-    session: reactive[SessionState] = reactive(SessionState())
+    session: var[SessionState] = var(SessionState())
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.border_title = "What lies where · MiB"
+        self.border_title = " What lies where · MiB "
+
+    def compose(self) -> ComposeResult:
+        """The table."""
+        yield Line()
 
     def watch_session(self, state: SessionState) -> None:
         """Show the new ledger."""
-        lines = ledger_lines(state, max(self.content_size.width, 20))
-        if self.is_mounted:
-            self.styles.height = len(lines) + 1
-        self.show(Content("\n").join(lines))
+        if not self.is_mounted:
+            return
+        self.query_one(Line).show_lines(ledger_lines(state, max(self.content_size.width, 20)))
 
     def on_resize(self) -> None:
         """Fit the columns."""
@@ -47,7 +52,7 @@ def ledger_lines(state: SessionState, width: int) -> list[Content]:
     layers = state.loaded.layers
     verdict = f"asked {layers.asked}, got {layers.got} of {layers.max}"
     mapped = sum(entry.mapped for entry in entries)
-    note = f" · {_mib(mapped)} of RAM is the mapped file" if mapped and width >= 44 else ""
+    note = f" · of RAM {_mib(mapped)} mapped" if mapped and width >= 44 else ""
     style = "$success" if layers.asked == layers.got else "$warning"
     return [head, *rows, Content.assemble((verdict, style), (note, "$quiet"))]
 

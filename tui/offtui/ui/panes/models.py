@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
@@ -34,11 +34,11 @@ class ModelsPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.MODELS), ("escape", "leave", "Back")]
 
-    session: reactive[SessionState] = reactive(SessionState())
+    session: var[SessionState] = var(SessionState())
 
     def __init__(self, search: Search, given: str | None = None, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.border_title = "Models"
+        self.border_title = " Models "
         self._search = search
         self._given = given
         self._files: tuple[ModelFile, ...] = ()
@@ -55,7 +55,6 @@ class ModelsPane(Vertical):
     def on_mount(self) -> None:
         """Show what is known at once, and look for the rest in a thread."""
         self.query_one("#models-filter").display = False
-        self.query_one("#models-details").display = False
         self._files = self._own_files()
         self._fill()
         self.action_again()
@@ -123,10 +122,6 @@ class ModelsPane(Vertical):
         message.stop()
         self.post_message(ModelChosen(self._shown[message.option_index].path))
 
-    def focus_list(self) -> None:
-        """Put the cursor into the rows."""
-        self.query_one(ModelList).focus()
-
     def _read(self) -> None:
         self.post_message(LibraryRead(tuple(self._search())))
 
@@ -146,7 +141,7 @@ class ModelsPane(Vertical):
         chosen = self._shown[rows.highlighted].path if rows.highlighted is not None and self._shown else None
         self._shown = [file for file in self._files if all(word in _searched(file) for word in words)]
         up = _path_up(self.session)
-        width = max(rows.size.width - 3, 16)
+        width = max(rows.size.width - 2, 16)
         rows.clear_options()
         rows.add_options([Option(model_row(file, width, up=str(file.path) == up)) for file in self._shown])
         index = next((i for i, file in enumerate(self._shown) if file.path == chosen), 0 if self._shown else None)
@@ -158,9 +153,8 @@ class ModelsPane(Vertical):
     def _paint_details(self) -> None:
         line = self.query_one("#models-details", Line)
         rows = self.query_one(ModelList)
-        line.display = self._details and rows.highlighted is not None
-        if line.display and rows.highlighted is not None:
-            line.show(details(self._shown[rows.highlighted]))
+        shown = self._details and rows.highlighted is not None
+        line.show_lines(details(self._shown[rows.highlighted]) if shown and rows.highlighted is not None else [])
 
 
 def model_row(file: ModelFile, width: int, *, up: bool) -> Content:
@@ -180,7 +174,7 @@ def model_row(file: ModelFile, width: int, *, up: bool) -> Content:
     )
 
 
-def details(file: ModelFile) -> Content:
+def details(file: ModelFile) -> list[Content]:
     """Where it lies, how big it is, what its name says."""
     rows = [
         ("file", clean_line(str(file.path))),
@@ -189,7 +183,7 @@ def details(file: ModelFile) -> Content:
     ]
     if file.missing:
         rows.append(("lacks", f"{file.missing} parts; it cannot be loaded"))
-    return Content("\n").join([Content.assemble((f"{key:<6}", "$quiet"), value) for key, value in rows])
+    return [Content.assemble((f"{key:<6}", "$quiet"), value) for key, value in rows]
 
 
 def _file(path: Path, name: str) -> ModelFile:

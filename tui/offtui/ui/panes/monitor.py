@@ -6,12 +6,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.reactive import reactive
+from textual.reactive import var
 
 from offtui.engine.state import Phase, SessionState
 from offtui.monitor.graph import Style, render, samples_per_column
 from offtui.monitor.history import Series
 from offtui.monitor.sample import Sample
+from offtui.protocol.facts import Timings
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
 from offtui.ui.devices import DeviceUse, RamUse, device_uses, ram_use
@@ -30,16 +31,17 @@ class MonitorPane(Vertical, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.MONITOR)]
 
-    session: reactive[SessionState] = reactive(SessionState())
-    sample: reactive[Sample | None] = reactive[Sample | None](None)
+    session: var[SessionState] = var(SessionState())
+    sample: var[Sample | None] = var[Sample | None](None)
 
     def __init__(self, *, graph: str = "braille", id: str | None = None) -> None:
         super().__init__(id=id)
-        self.border_title = "Monitor"
+        self.border_title = " Monitor "
         self._graph: Style = cast(Literal["braille", "block", "ascii"], graph)
         self._rates = Series()
         self._tokens: tuple[int, int, float] | None = None
         """Turn, its tokens and the time of the newest, at the sample before."""
+        self._ended: Timings | None = None
         self._paused = False
 
     def compose(self) -> ComposeResult:
@@ -68,14 +70,17 @@ class MonitorPane(Vertical, can_focus=True):
     def action_pause(self) -> None:
         """Hold the figures still, or let them go on."""
         self._paused = not self._paused
-        self.border_title = "Monitor · paused" if self._paused else "Monitor"
+        self.border_title = " Monitor · paused " if self._paused else " Monitor "
         self._paint()
 
     def _rate(self) -> float | None:
         turn = self.session.turn
+        timings = self.session.last_timings
         if turn is None or turn.last_token is None:
             self._tokens = None
-            return None
+            # An answer that came and went between two samples shows with its mean.
+            ended, self._ended = self._ended, timings
+            return timings.tps if timings is not None and timings is not ended else None
         now = (turn.turn, turn.tokens, turn.last_token)
         before, self._tokens = self._tokens, now
         if before is None or before[0] != now[0]:
@@ -95,11 +100,7 @@ class MonitorPane(Vertical, can_focus=True):
         self._set("#monitor-problem", [Content.styled(clean_line(problem), "$warning") for problem in problems[:1]])
 
     def _set(self, selector: str, lines: list[Content]) -> None:
-        line = self.query_one(selector, Line)
-        line.display = bool(lines)
-        if line.styles.height is None or line.styles.height.value != len(lines):
-            line.styles.height = max(len(lines), 1)
-        line.show(Content("\n").join(lines))
+        self.query_one(selector, Line).show_lines(lines)
 
     def _memory(self, width: int) -> list[Content]:
         lines: list[Content] = []
@@ -132,6 +133,8 @@ class MonitorPane(Vertical, can_focus=True):
         now = self.sample.time if self.sample else 0.0
         columns = self._rates.columns(count, min(SPAN, count * 1.0), now)
         peak = self._rates.peak(now - SPAN)
+        if peak is None:
+            return [Content.styled(text, "$line") for text in ("", "no answer in the last two minutes", "")]
         lines = render(columns, width, GRAPH_LINES, self._graph, high=_round_up(peak), fill=True)
         return [Content.styled(line, "$ours") for line in lines]
 

@@ -1,7 +1,7 @@
 """The line of status: the session in one row, the least important parts left out first where it is narrow."""
 
 from textual.content import Content
-from textual.reactive import reactive
+from textual.reactive import var
 
 from offtui.engine.state import Phase, SessionState
 from offtui.monitor.sample import Sample
@@ -17,9 +17,9 @@ _DOT = Content.styled(" · ", "$quiet")
 class StatusLine(Line):
     """``name Q4_K_M · 28/37 layers · VRAM 6.1/8.0 ▇▇▇▇▆ · 31.4 t/s · ctx 2.1k/8k``."""
 
-    session: reactive[SessionState] = reactive(SessionState())
-    sample: reactive[Sample | None] = reactive[Sample | None](None)
-    draft: reactive[int | None] = reactive[int | None](None)
+    session: var[SessionState] = var(SessionState())
+    sample: var[Sample | None] = var[Sample | None](None)
+    draft: var[int | None] = var[int | None](None)
 
     def watch_session(self) -> None:
         """Show the new state; while an answer is written only with the samples, so that the row does not flicker."""

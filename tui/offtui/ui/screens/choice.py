@@ -88,7 +88,7 @@ class ChoiceScreen(ModalScreen[str | None]):
 
     def _fill(self) -> None:
         rows = self.query_one(OptionList)
-        width = max(rows.content_size.width - 3, 20)
+        width = max(rows.content_size.width - 2, 20)
         rows.clear_options()
         for choice in self._shown:
             room = max(width - len(choice.note) - 1, 8)

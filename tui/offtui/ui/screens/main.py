@@ -7,8 +7,9 @@ from typing import ClassVar, cast
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.screen import Screen
+from textual.widget import Widget
 
 from offtui.engine.state import Phase, SessionState
 from offtui.errors import OfftuiError
@@ -23,7 +24,7 @@ from offtui.ui.panes.chat import ChatPane
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.footer import KeyFooter
 from offtui.ui.panes.ledger import LedgerPane
-from offtui.ui.panes.models import ModelsPane, Search
+from offtui.ui.panes.models import ModelList, ModelsPane, Search
 from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Engine
@@ -37,6 +38,9 @@ from offtui.ui.widgets.prompt import Prompt
 
 FLUSH = 1 / 15
 """Seconds between two looks into the mailbox while an answer is written."""
+MEDIUM, WIDE = 110, 160
+"""Columns from which monitor and dial stand beside the chat, and from which the models do too."""
+_PANES = ("models", "monitor", "dial")
 TWICE = 2.0
 """Seconds within which a second Ctrl+C quits."""
 
@@ -45,14 +49,14 @@ class MainScreen(Screen[None]):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (110, "-medium"), (160, "-wide")]  # noqa: RUF012 -- Textual's own
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (15, "-high"), (32, "-tall")]  # noqa: RUF012 -- Textual's own
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (MEDIUM, "-medium"), (WIDE, "-wide")]  # noqa: RUF012 -- Textual's own
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (15, "-high")]  # noqa: RUF012 -- Textual's own
     AUTO_FOCUS = "#prompt"
 
-    session: reactive[SessionState] = reactive(SessionState())
-    sample: reactive[Sample | None] = reactive[Sample | None](None)
-    draft: reactive[int | None] = reactive[int | None](None)
-    open_pane: reactive[str] = reactive("")
+    session: var[SessionState] = var(SessionState())
+    sample: var[Sample | None] = var[Sample | None](None)
+    draft: var[int | None] = var[int | None](None)
+    open_pane: var[str] = var("")
     """The pane that covers the chat: ``models``, ``monitor``, ``dial`` or none."""
 
     def __init__(self, options: Options, desk: Desk, search: Search, take_mail: Callable[[], Mail | None]) -> None:
@@ -71,10 +75,15 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Three columns over two rows; the style sheet says which are seen."""
+        columns = self._columns()
         with Horizontal(id="body"):
-            yield ModelsPane(self._search, self._options.model, id="models").data_bind(MainScreen.session)
+            models = ModelsPane(self._search, self._options.model, id="models").data_bind(MainScreen.session)
+            models.display = "models" in columns
+            yield models
             yield ChatPane(self._keys, self._options.config.system_prompt, id="chat").data_bind(MainScreen.session)
-            with Vertical(id="side"):
+            with Vertical(id="side") as side:
+                # Before the first layout, so that nothing is ever laid out at a width it does not get.
+                side.display = "side" in columns
                 yield MonitorPane(graph=self._options.config.graph, id="monitor").data_bind(
                     MainScreen.session, MainScreen.sample
                 )
@@ -86,6 +95,7 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """The pump runs only while an answer is written."""
         self._pump = self.set_interval(FLUSH, self.collect_mail, pause=True)
+        self._arrange()
         self._look_around()
 
     # Facts
@@ -121,11 +131,9 @@ class MainScreen(Screen[None]):
                 self._pump.pause()
         self._look_around()
 
-    def watch_open_pane(self, before: str, after: str) -> None:
+    def watch_open_pane(self) -> None:
         """Cover the chat, or uncover it."""
-        self.set_class(False, f"-open-{before}")
-        if after:
-            self.set_class(True, f"-open-{after}")
+        self._arrange()
         self._look_around()
 
     def on_descendant_focus(self) -> None:
@@ -203,7 +211,7 @@ class MainScreen(Screen[None]):
     def action_leave_pane(self) -> None:
         """Uncover the chat and go to the prompt."""
         self.open_pane = ""
-        self.chat.prompt.focus()
+        self.set_focus(self.chat.prompt)
 
     def action_interrupt(self) -> None:
         """Copy a selection, else stop what runs, else clear the prompt, else quit the second time."""
@@ -229,8 +237,7 @@ class MainScreen(Screen[None]):
 
     def action_dial(self) -> None:
         """To the dial."""
-        self._open("dial")
-        self.query_one(DialPane).focus()
+        self._open("dial", self.query_one(DialPane))
 
     def action_turn_dial(self, by: int) -> None:
         """Turn the dial from outside."""
@@ -239,16 +246,14 @@ class MainScreen(Screen[None]):
 
     def action_models(self) -> None:
         """To the models."""
-        self._open("models")
-        self.query_one(ModelsPane).focus_list()
+        self._open("models", self.query_one(ModelList))
 
     def action_monitor(self) -> None:
         """To the monitor, and back."""
         if self.open_pane == "monitor":
             self.action_leave_pane()
             return
-        self._open("monitor")
-        self.query_one(MonitorPane).focus()
+        self._open("monitor", self.query_one(MonitorPane))
 
     def action_new_chat(self) -> None:
         """Begin a new chat; a running answer is stopped."""
@@ -344,16 +349,44 @@ class MainScreen(Screen[None]):
     def _flash(self, text: str, style: str = "$accent") -> None:
         self.query_one(KeyFooter).flash(text, style)
 
-    def _open(self, pane: str) -> None:
-        target = {"models": "#models", "monitor": "#side", "dial": "#side"}[pane]
-        columns = self.size.width
-        seen = columns >= 160 or (columns >= 110 and target == "#side")
-        self.open_pane = "" if seen else pane
+    def _open(self, pane: str, focused: Widget) -> None:
+        target = "models" if pane == "models" else "side"
+        self.open_pane = "" if target in self._columns() else pane
+        self.set_focus(focused)
 
     def on_resize(self) -> None:
-        """A pane that now has a place of its own no longer covers the chat."""
-        if self.open_pane:
-            self._open(self.open_pane)
+        """A pane that now has a place of its own no longer covers the chat, and the other way round."""
+        focused = self.focused
+        self.open_pane = ""
+        if focused is not None and not self._in_chat():
+            pane = next((node.id for node in focused.ancestors_with_self if node.id in _PANES), None)
+            if pane is not None:
+                self._open(pane, focused)
+        self._arrange()
+
+    def _columns(self) -> set[str]:
+        """What has a place beside the chat at this width."""
+        width = self.app.size.width
+        return {"models", "side"} if width >= WIDE else {"side"} if width >= MEDIUM else set()
+
+    def _arrange(self) -> None:
+        if not self.is_mounted:
+            return
+        columns, pane = self._columns(), self.open_pane
+        seen = {
+            "#chat": not pane,
+            "#models": "models" in columns or pane == "models",
+            "#side": "side" in columns or pane in ("monitor", "dial"),
+            "#monitor": pane != "dial",
+            "#dial": pane != "monitor",
+            "#ledger": pane != "monitor",
+        }
+        self.set_class(bool(pane), "-covered")
+        # What goes first, so that nothing is laid out beside it.
+        for selector, shown in sorted(seen.items(), key=lambda entry: entry[1]):
+            widget = self.query_one(selector)
+            if widget.display != shown:
+                widget.display = shown
 
     def _in_chat(self) -> bool:
         return self.focused is None or isinstance(self.focused, Prompt | Transcript)

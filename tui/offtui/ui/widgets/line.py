@@ -1,11 +1,14 @@
-"""Fixed places on the screen that are painted again only when what they show has changed."""
+"""Fixed places on the screen of which only those rows are painted again that have changed."""
+
+from collections.abc import Sequence
 
 from textual.content import Content
-from textual.widgets import Static
+from textual.geometry import Region
+from textual.widget import Widget
 
 
-class Line(Static):
-    """Text of a fixed height. Never parsed as markup, never laid out again by an update."""
+class Line(Widget):
+    """Some rows of text. Never parsed as markup, laid out again only where their number changes."""
 
     DEFAULT_CSS = """
     Line {
@@ -17,18 +20,41 @@ class Line(Static):
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__("", markup=False, id=id, classes=classes)
-        self._shown = Content("")
+        super().__init__(id=id, classes=classes)
+        self._lines: list[Content] = [Content("")]
 
     def show(self, content: Content | str) -> None:
-        """Paint this, where it differs from what is painted."""
-        new = Content(content) if isinstance(content, str) else content
-        if new.plain == self._shown.plain and new.spans == self._shown.spans:
-            return
-        self._shown = new
-        self.update(new, layout=False)
+        """Paint this one row."""
+        self._paint_lines([Content(content) if isinstance(content, str) else content])
+
+    def show_lines(self, lines: Sequence[Content]) -> None:
+        """Paint these under one another, and take as many rows as there are; without any, no place at all."""
+        rows = len(lines)
+        if self.display != bool(rows):
+            self.display = bool(rows)
+        if rows and rows != len(self._lines):
+            self.styles.height = rows
+        self._paint_lines(list(lines))
 
     @property
     def text(self) -> str:
         """What is painted, without its colours."""
-        return self._shown.plain
+        return "\n".join(line.plain for line in self._lines)
+
+    def render(self) -> Content:
+        """All rows."""
+        return Content("\n").join(self._lines)
+
+    def _paint_lines(self, lines: list[Content]) -> None:
+        before, self._lines = self._lines, lines
+        if len(before) != len(lines):
+            self.refresh()
+            return
+        gutter = self.gutter
+        changed = [
+            Region(0, row + gutter.top, self.outer_size.width, 1)
+            for row, (old, new) in enumerate(zip(before, lines, strict=True))
+            if old.plain != new.plain or old.spans != new.spans
+        ]
+        if changed:
+            self.refresh(*changed)
