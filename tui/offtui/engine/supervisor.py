@@ -120,8 +120,8 @@ class Supervisor:
                 self._stop(intent, now)
             case CloseWanted():
                 self._next = None
-                self._tell(intent)
                 self._end_worker(Stage.QUIT, now)
+                self._tell(intent)
                 self._crew.drop_spare(Stage.QUIT, now)
 
     def on_ready(self, child: Child, mask: int, now: float) -> None:
@@ -309,8 +309,15 @@ class Supervisor:
 
     def _end_worker(self, stage: Stage, now: float, *, failure: Failure | None = None, explain: bool = False) -> None:
         worker, self._worker, self._due = self._worker, None, None
-        if worker is not None:
-            self._crew.end(worker, stage, now, epoch=self.state.epoch, failure=failure, explain=explain)
+        if worker is None:
+            return
+        if stage is Stage.QUIT:
+            # It reads Quit only when it has nothing else to do.
+            if self.state.turn is not None:
+                self._send(worker, Cancel(self.state.turn.turn))
+            elif self.state.loaded is None:
+                self._send(worker, CancelLoad())
+        self._crew.end(worker, stage, now, epoch=self.state.epoch, failure=failure, explain=explain)
 
     def _bury(self, ending: Ending) -> None:
         child, failure = ending.child, ending.failure
