@@ -144,6 +144,11 @@ def test_the_kernels_oom_killer_is_named_only_where_it_was_at_work():
         assert autopsy(-9, CUDA_WEIGHTS, Phase.LOADING, SPEC, oom_killed=unknown).kind == "crashed"
 
 
+def test_the_folder_that_llama_cpp_was_built_in_is_left_out():
+    evidence = autopsy(ABORT, RPC_GONE, Phase.READY, SPEC).evidence
+    assert evidence == "ggml-rpc.cpp:782: Remote RPC server crashed or returned malformed response"
+
+
 def test_the_newest_line_is_the_evidence():
     log = "CUDA error: out of memory (old)\nCUDA error: out of memory (new)\n"
     assert autopsy(ABORT, log, Phase.READY, SPEC).evidence.endswith("(new)")

@@ -179,6 +179,7 @@ _SIGNALS: dict[int, tuple[FailureKind, str, str]] = {
 }
 
 _ABORT = re.compile(r"\.(?:c|cc|cpp|cu|cuh|h|hpp|m|mm):\d+: ")
+_BUILD_FOLDER = re.compile(r"\S*/(?=[^/\s]+\.(?:c|cc|cpp|cu|cuh|h|hpp|m|mm):\d+)")
 _WHAT = "what():"
 _TRACEBACK = "Traceback (most recent call last)"
 
@@ -253,4 +254,4 @@ def _find(lines: list[str], marks: tuple[str, ...]) -> str:
 
 
 def _failure(kind: FailureKind, doing: str, cause: str, evidence: str, advice: str) -> Failure:
-    return Failure(kind, f"The worker died {doing}: {cause}.", evidence, advice)
+    return Failure(kind, f"The worker died {doing}: {cause}.", _BUILD_FOLDER.sub("", evidence), advice)
