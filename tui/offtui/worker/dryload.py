@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from offtui.protocol.facts import Failure
+from offtui.plan.probe import DryPoint, DryRequest, DryResult
 from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
 from offtui.units import MIB
@@ -27,39 +27,6 @@ from offtui.worker.logring import LogRing
 _KV_INT, _KV_STR = 0, 3
 _CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): size =\s+([\d.]+) MiB")
 """The total of one cache; under ``no_alloc`` the per-device lines say 0."""
-
-
-class DryPoint(msgspec.Struct, frozen=True):
-    """One placement to try."""
-
-    n_gpu_layers: int
-    on_cpu: tuple[str, ...] = ()
-    """Patterns of tensors kept in RAM whatever their layer (``tensor_buft_overrides``)."""
-
-
-class DryRequest(msgspec.Struct, frozen=True):
-    """A model, how it would be loaded, and where."""
-
-    spec: LoadSpec
-    points: tuple[DryPoint, ...]
-
-
-class DryResult(msgspec.Struct, frozen=True):
-    """What one placement would need; or why llama.cpp would not load it."""
-
-    point: DryPoint
-    compute: dict[str, int] = {}
-    """Bytes of compute buffers by device name."""
-    host: int = 0
-    """Bytes of compute buffers in RAM."""
-    output: int = 0
-    """Bytes of the buffer for logits, in RAM."""
-    kv: int = 0
-    """Bytes of KV cache and state, all devices together."""
-    layers: dict[str, int] = {}
-    """Layers by device name; the output layer counts as one."""
-    flash_attn: bool = True
-    failure: Failure | None = None
 
 
 class _Override(ctypes.Structure):

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from offtui.errors import LoadError
-from offtui.gguf.header import Header, Scalar, Tensor
+from offtui.gguf.header import Header, Tensor
+from offtui.plan.probe import HeaderReply
 from offtui.protocol.facts import Failure, FailureKind
 from offtui.text import clean_line
 from offtui.worker.gguf_reader import NativeFile, NativeReader
@@ -30,14 +31,6 @@ class UnreadableModel(LoadError):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
-
-
-class HeaderReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line prints per path; exactly one of header and failure is set."""
-
-    path: str
-    header: Header | None
-    failure: Failure | None
 
 
 def read_header(path: str, *, complete: bool = True) -> Header:
@@ -198,6 +191,7 @@ def _part_paths(first: str, native: NativeFile) -> tuple[str, ...]:
 
 def main(paths: list[str]) -> int:
     """Print the header of each path as a line of JSON on the original stdout; native prints go to stderr."""
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # else an abort starts a debugger first
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with out:
@@ -207,7 +201,5 @@ def main(paths: list[str]) -> int:
     return 0
 
 
-__all__ = ["HeaderReply", "Scalar", "UnreadableModel", "main", "read", "read_header"]
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[2:] if sys.argv[1:2] == ["--"] else sys.argv[1:]))

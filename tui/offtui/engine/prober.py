@@ -1,0 +1,84 @@
+"""Runs probers: processes that read headers and dry-load models, with a deadline, and may die of what they read."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+import msgspec
+
+from offtui.plan.probe import DryRequest, DryResult, HeaderReply
+from offtui.protocol.facts import Failure
+from offtui.text import clean_line
+
+HEADER_SECONDS = 20.0
+"""For all paths of one call; a header takes milliseconds, the imports under a second."""
+DRY_LOAD_SECONDS = 20.0
+"""For all points of one call; a point takes a tenth of a second."""
+
+_PYTHON = (sys.executable, "-P", "-m")
+
+
+def read_headers(paths: Sequence[str], seconds: float = HEADER_SECONDS) -> list[HeaderReply]:
+    """The header of each path; a path that kills or stalls the process gets a failure, and the others are read."""
+    replies: list[HeaderReply] = []
+    left = list(paths)
+    while left:
+        lines, end = _run(["offtui.worker.header", "--", *left], b"", seconds)
+        for line in lines[: len(left)]:
+            reply = msgspec.json.decode(line, type=HeaderReply)
+            replies.append(HeaderReply(path=left.pop(0), header=reply.header, failure=reply.failure))
+        if left:
+            failure = _failure(end, f"Reading {clean_line(left[0], 300)}", "The file may be broken on purpose.")
+            replies.append(HeaderReply(path=left.pop(0), header=None, failure=failure))
+    return replies
+
+
+def dry_load(request: DryRequest, seconds: float = DRY_LOAD_SECONDS) -> list[DryResult]:
+    """What each placement would need; points that were not reached in time carry a failure."""
+    lines, end = _run(["offtui.worker.dryload"], msgspec.json.encode(request), seconds)
+    results = [msgspec.json.decode(line, type=DryResult) for line in lines[: len(request.points)]]
+    failure = _failure(end, "The dry load", "The arithmetic still holds.")
+    return results + [DryResult(point, failure=failure) for point in request.points[len(results) :]]
+
+
+def _run(command: list[str], stdin: bytes, seconds: float) -> tuple[list[bytes], int | None]:
+    """The lines a prober printed until its end or the deadline, and its exit status; ``None``: it was stopped."""
+    end: int | None = None
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        with subprocess.Popen(
+            [*_PYTHON, *command],
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+            start_new_session=True,
+        ) as process:
+            try:
+                out, _ = process.communicate(timeout=seconds)
+                end = process.returncode
+            except subprocess.TimeoutExpired:
+                _kill(process.pid)
+                out, _ = process.communicate()
+            except BaseException:  # Ctrl+C while waiting: leave no process behind
+                _kill(process.pid)
+                raise
+    whole = out[: out.rfind(b"\n") + 1]  # a process that was killed may have cut its last line
+    return whole.splitlines(), end
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _failure(end: int | None, what: str, advice: str) -> Failure:
+    if end is None:
+        return Failure("timeout", f"{what} took too long and was stopped.", advice=advice)
+    evidence = f"signal {-end}" if end < 0 else f"exit code {end}"
+    return Failure("crashed", f"{what} ended llama.cpp's process.", evidence=evidence, advice=advice)
