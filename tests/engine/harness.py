@@ -20,7 +20,8 @@ FAKE = Path(__file__).parents[1] / "fakes" / "worker.py"
 PATIENCE = 20.0
 """Seconds a wait may take at most, on a busy machine."""
 
-QUICK = Deadlines(hello=10.0, load_stall=0.4, weights_stall=0.4, turn_start=0.4, stop=0.4, quit=0.3, term=0.3, kill=5.0)
+PATIENT = Deadlines()
+QUICK = Deadlines(hello=20.0, load_stall=0.8, weights_stall=0.8, turn_start=0.8, stop=0.8, quit=0.3, term=0.3, kill=5.0)
 """Short for what is provoked to stall; a handshake takes as long as an interpreter takes to start."""
 
 
@@ -30,7 +31,7 @@ T = TypeVar("T")
 class Harness:
     """One session with its recorded life."""
 
-    def __init__(self, *args: str, deadlines: Deadlines = QUICK, spare: bool = False, python: str = sys.executable):
+    def __init__(self, *args: str, deadlines: Deadlines = PATIENT, spare: bool = False, python: str = sys.executable):
         self.failure: Failure | None = None
         self.seen: list[tuple[SessionState, Occurrence]] = []
         self._changed = threading.Condition()

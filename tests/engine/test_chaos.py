@@ -19,7 +19,7 @@ TURN_POINTS = ("turn", "started", "piece")
 
 def crash_in_load(start, order: str) -> Harness:
     """A good load, then one that goes wrong, as ``order`` says; the good one can be had again afterwards."""
-    life = start()
+    life = start(deadlines=QUICK)
     good = life.load("good.gguf").last_good
     state = life.load(order)
     assert state.phase is Phase.CRASHED
@@ -34,7 +34,7 @@ def crash_in_load(start, order: str) -> Harness:
 
 
 def crash_in_turn(start, order: str, *args: str) -> Harness:
-    life = start(*args)
+    life = start(*args, deadlines=QUICK)
     good = life.load(order).last_good
     life.ask()
     state = life.wait_phase(Phase.CRASHED)
@@ -82,7 +82,7 @@ def test_a_turn_that_is_not_taken_up_is_ended(start, action):
 @pytest.mark.parametrize("action", ["stall", "freeze"])
 @pytest.mark.parametrize("point", ["started", "piece"])
 def test_a_turn_that_hangs_is_ended_by_a_stop(start, point, action):
-    life = start()
+    life = start(deadlines=QUICK)
     life.load(f"{point}:{action}")
     life.ask()
     life.wait_for(TurnStarted if point == "started" else Piece)
@@ -93,7 +93,7 @@ def test_a_turn_that_hangs_is_ended_by_a_stop(start, point, action):
 
 
 def test_a_frozen_load_is_ended_by_a_stop(start):
-    life = start()
+    life = start(deadlines=QUICK)
     life.session.want(LoadSpec(model="progress:freeze"))
     life.wait_for(LoadProgress)
     life.session.stop()
@@ -102,7 +102,7 @@ def test_a_frozen_load_is_ended_by_a_stop(start):
 
 
 def test_a_worker_that_dies_of_a_stop_in_its_load_counts_as_cancelled(start):
-    life = start("--pause", "0.05", "--do", "cancel:abort")
+    life = start("--pause", "0.05", "--do", "cancel:abort", deadlines=QUICK)
     life.session.want(LoadSpec(model="a.gguf"))
     life.wait_for(LoadProgress)
     life.session.stop()
@@ -110,7 +110,7 @@ def test_a_worker_that_dies_of_a_stop_in_its_load_counts_as_cancelled(start):
 
 
 def test_a_frozen_worker_makes_place_for_another_load(start):
-    life = start()
+    life = start(deadlines=QUICK)
     life.load("piece:freeze")
     life.ask()
     life.wait_for(Piece)
@@ -121,7 +121,7 @@ def test_a_frozen_worker_makes_place_for_another_load(start):
 
 def test_a_frozen_worker_does_not_block_the_session(start):
     """Its socket fills up; the session goes on hearing intents."""
-    life = start()
+    life = start(deadlines=QUICK)
     life.load("good.gguf")
     os.kill(life.of(Hello)[0].pid, signal.SIGSTOP)
     began = time.monotonic()
@@ -205,7 +205,7 @@ def test_a_missing_llama_cpp_is_named(start):
 
 
 def test_a_worker_that_is_killed_while_ready_is_noticed_at_once(start):
-    life = start()
+    life = start(deadlines=QUICK)
     life.load("good.gguf")
     os.kill(life.of(Hello)[0].pid, signal.SIGKILL)
     state = life.wait_phase(Phase.CRASHED)
@@ -217,7 +217,7 @@ def test_a_worker_that_is_killed_while_ready_is_noticed_at_once(start):
 
 
 def test_a_spare_that_is_killed_is_not_missed(start):
-    life = start(spare=True)
+    life = start(spare=True, deadlines=QUICK)
     life.load("one.gguf")
     until(lambda: len(children()) == 2)
     spare = next(process for process in children() if process.pid != life.of(Hello)[0].pid)
@@ -228,7 +228,7 @@ def test_a_spare_that_is_killed_is_not_missed(start):
 
 
 def test_a_frozen_spare_is_given_up_when_it_is_needed(start):
-    life = start(spare=True)
+    life = start(spare=True, deadlines=QUICK)
     life.load("one.gguf")
     crew = life.session._supervisor._crew
     until(lambda: crew.spare is not None and crew.spare.child.said_hello)
@@ -239,7 +239,7 @@ def test_a_frozen_spare_is_given_up_when_it_is_needed(start):
 
 
 def test_a_spare_helps_after_a_crash(start):
-    life = start(spare=True)
+    life = start(spare=True, deadlines=QUICK)
     life.load("one.gguf")
     until(lambda: len(children()) == 2)
     spare = next(process.pid for process in children() if process.pid != life.of(Hello)[0].pid)
@@ -251,7 +251,7 @@ def test_a_spare_helps_after_a_crash(start):
 
 
 def test_a_worker_deaf_to_quit_and_term_is_killed(start):
-    life = start("--deaf", "--stubborn")
+    life = start("--deaf", "--stubborn", deadlines=QUICK)
     life.load("one.gguf")
     assert life.load("two.gguf").phase is Phase.READY
     assert len(children()) == 1
@@ -260,7 +260,7 @@ def test_a_worker_deaf_to_quit_and_term_is_killed(start):
 
 
 def test_a_frozen_worker_is_killed_by_close(start):
-    life = start(spare=True)
+    life = start(spare=True, deadlines=QUICK)
     life.load()
     until(lambda: len(children()) == 2)
     for process in children():
@@ -270,7 +270,7 @@ def test_a_frozen_worker_is_killed_by_close(start):
 
 
 def test_esc_between_two_loads_gives_up_the_second(start):
-    life = start("--deaf", "--stubborn")
+    life = start("--deaf", "--stubborn", deadlines=QUICK)
     good = life.load("one.gguf").last_good
     life.session.want(LoadSpec(model="two.gguf"))
     life.wait_phase(Phase.STOPPING)
@@ -284,7 +284,7 @@ def test_esc_between_two_loads_gives_up_the_second(start):
 
 
 def test_many_lives_leave_nothing_behind(start):
-    life = start(spare=True)
+    life = start(spare=True, deadlines=QUICK)
     before = len(os.listdir("/proc/self/fd"))
     for number in range(6):
         life.load(f"model{number}.gguf")

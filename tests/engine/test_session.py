@@ -9,7 +9,6 @@ import threading
 import psutil
 import pytest
 
-from offtui.engine.child import Deadlines
 from offtui.engine.session import Session
 from offtui.engine.state import Phase, WorkerEnded, WorkerSpawned
 from offtui.protocol.events import Hello, Loaded, LoadFailed, Piece, TurnEnded, TurnFailed, TurnStarted
@@ -68,7 +67,7 @@ def test_wanting_what_is_loaded_changes_nothing(start):
 
 
 def test_a_load_during_a_turn_stops_the_turn_and_keeps_what_it_gave(start):
-    life = start("--pause", "0.02", "--pieces", "100000", deadlines=Deadlines())
+    life = start("--pause", "0.02", "--pieces", "100000")
     life.load("one.gguf")
     life.ask()
     life.wait_for(Piece, 3)
@@ -80,7 +79,7 @@ def test_a_load_during_a_turn_stops_the_turn_and_keeps_what_it_gave(start):
 
 
 def test_a_stop_ends_the_turn_and_the_model_stays(start):
-    life = start("--pause", "0.02", "--pieces", "100000", deadlines=Deadlines())
+    life = start("--pause", "0.02", "--pieces", "100000")
     life.load()
     life.ask()
     life.wait_for(Piece)
@@ -95,7 +94,7 @@ def test_a_stop_ends_the_turn_and_the_model_stays(start):
 
 
 def test_a_stop_ends_the_load_and_the_last_good_one_can_be_had_again(start):
-    life = start("--pause", "0.2", deadlines=Deadlines())
+    life = start("--pause", "0.2")
     good = life.load("good.gguf").last_good
     life.session.want(LoadSpec(model="slow.gguf"))
     life.wait(lambda s: s.phase is Phase.LOADING and s.progress)
@@ -109,7 +108,7 @@ def test_a_stop_ends_the_load_and_the_last_good_one_can_be_had_again(start):
 
 
 def test_a_turn_while_loading_or_answering_comes_back_as_failed(start):
-    life = start("--pause", "0.05", "--pieces", "20", deadlines=Deadlines())
+    life = start("--pause", "0.05", "--pieces", "20")
     life.ask(1)
     life.wait_for(TurnFailed, 1)
     assert life.of(TurnFailed)[-1].failure.message == "No model is loaded."
@@ -199,11 +198,11 @@ def test_closing_ends_worker_and_spare_and_says_so(start):
 
 
 def test_closing_in_the_middle_of_a_load_and_of_a_turn(start):
-    loading = start("--pause", "0.5", deadlines=Deadlines())
+    loading = start("--pause", "0.5")
     loading.session.want(LoadSpec(model="a.gguf"))
     loading.wait_phase(Phase.LOADING)
     loading.session.close()
-    answering = start("--pause", "0.05", "--pieces", "100000", deadlines=Deadlines())
+    answering = start("--pause", "0.05", "--pieces", "100000")
     answering.load()
     answering.ask()
     answering.wait_for(Piece)
@@ -243,7 +242,7 @@ def test_a_listener_that_raises_leaves_no_process_behind():
 
 
 def test_a_flood_of_events_does_not_delay_a_stop(start):
-    life = start("--do", "started:flood", "--pieces", "100000", deadlines=Deadlines())
+    life = start("--do", "started:flood", "--pieces", "100000")
     life.load()
     life.ask()
     life.wait_for(TurnStarted)

@@ -12,6 +12,9 @@ from offtui.cli.exits import BROKEN_PIPE, INTERRUPTED, complain
 from offtui.cli.options import Parser, add_session_options, options_from
 from offtui.errors import OfftuiError, UsageError
 
+COMMANDS = ("ask", "device", "doctor", "plan")
+"""Modules of this folder with an ``add_parser`` that sets ``run``."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``offtui`` with these arguments, by default those of the process; gives the exit code."""
@@ -19,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.suppress(AttributeError, ValueError):
         sys.stdout.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue] -- a text stream of another kind has none
     try:
-        arguments = _parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else list(argv)
+        arguments = _parser(words).parse_args(words)
         code: int = arguments.run(arguments)
     except OfftuiError as error:
         complain(str(error))
@@ -33,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser that understands ``words``: subcommands are imported where one may be meant, else none."""
     parser = Parser(
         prog="offtui",
         description="Run GGUF models that do not fit the GPU: choose the layers, see the cost, chat, "
@@ -44,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add_session_options(parser)
     parser.set_defaults(run=_run_app)
     subparsers = parser.add_subparsers(title="without the screen", metavar="COMMAND")
-    for name in ("ask", "device", "doctor", "plan"):
+    for name in [name for name in COMMANDS if name in words] or (COMMANDS if words else ()):
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(f"offtui.cli.{name}").add_parser(subparsers)
     return parser

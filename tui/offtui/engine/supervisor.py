@@ -251,9 +251,9 @@ class Supervisor:
             case TurnEnded() | TurnFailed():
                 if self._is_current(event.turn):
                     self._due = None
-                    self._tell(event)
                     if self._worker is not None:
                         self._worker.trim_log()
+                    self._tell(event)
                     if self.state.replacing:
                         self._end_worker(Stage.QUIT, now)
             case DeviceMemory() | HeaderRead():
