@@ -3,10 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from offtui.text import clean
-from offtui.ui.transcript.grid import BLANK, Line, line_cells
+from offtui.ui.transcript.grid import BLANK, Line
 from offtui.ui.transcript.message import (
     above_lines,
     below_lines,
@@ -22,14 +21,6 @@ from offtui.ui.transcript.stream import LiveMarkdown
 
 CACHED_ROWS = 6000
 """Rows kept laid out; the entries looked at least recently are dropped first (about 3 MB)."""
-
-
-class Dirty(NamedTuple):
-    """Cells of one row that look different now."""
-
-    row: int
-    start: int
-    end: int
 
 
 @dataclass(slots=True)
@@ -51,7 +42,6 @@ class _Live:
     fresh: str = ""
     """Answer text that ``markdown`` has not seen."""
     changed: bool = False
-    above: list[Line] = field(default_factory=list[Line])
     finished: list[Line] = field(default_factory=list[Line])
     """Rows of blocks that are finished, beside their bar."""
 
@@ -190,21 +180,16 @@ class Column:
         tokens = entry.reasoning_tokens if reasoning_tokens is None else reasoning_tokens
         self._items[live.index].entry = _cleaned(replace(entry, state=state, stamp=stamp, reasoning_tokens=tokens))
 
-    def relay(self, index: int) -> tuple[int, list[Dirty]]:
-        """Lay an entry out again. Returns by how many rows it grew, and the cells that changed if it did not move."""
+    def relay(self, index: int) -> int:
+        """Lay an entry out again. Returns by how many rows it grew."""
         item = self._items[index]
-        old, was = item.lines or [], self.rows.height(index)
-        same = 0
         if self._live is not None and self._live.index == index:
-            new, same = self._live_lines(self._live, item)
+            lines = self._live_lines(self._live, item)
         else:
-            new = entry_lines(item.entry, self.width, unfolded=self._is_unfolded(item))
-        top = self.rows.top(index)
-        dirty = _differences(old, new, top, same)
-        self._keep(index, new)
+            lines = entry_lines(item.entry, self.width, unfolded=self._is_unfolded(item))
+        self._keep(index, lines)
         item.exact = True
-        self.rows.change(index, len(new))
-        return len(new) - was, dirty
+        return self.rows.change(index, len(lines))
 
     @property
     def has_fresh_text(self) -> bool:
@@ -213,19 +198,52 @@ class Column:
 
     def settle(self, index: int) -> int:
         """Make sure that an entry has its true height. Returns by how many rows it grew."""
-        return 0 if self._items[index].exact else self.relay(index)[0]
+        return 0 if self._items[index].exact else self.relay(index)
 
-    def line(self, row: int) -> Line:
-        """One row; outside of the column an empty one."""
-        if not 0 <= row < self.rows.total:
-            return BLANK
-        index, within = self.rows.find(row)
-        lines = self._lines(index)
-        return lines[within] if within < len(lines) else BLANK
+    def settle_view(self, top: int, height: int, *, upward: bool) -> int:
+        """Lay out the entries in view from row ``top``. Returns the row where they begin now.
+
+        Heights that were estimated change what lies above and below; the row that stays in its place is the last one in
+        view when scrolling ``upward``, otherwise the first.
+        """
+        rows = self.rows
+        while rows.total and height > 0:
+            top = max(0, min(top, rows.total - height))
+            first, last = rows.find(top)[0], rows.find(min(top + height, rows.total) - 1)[0]
+            order = range(last, first - 1, -1) if upward else range(first, last + 1)
+            grown = 0
+            for index in order:
+                grown = self.settle(index)
+                if grown:
+                    top += grown if upward and index < last else 0
+                    break
+            if not grown:
+                return top
+        return 0
+
+    def settle_end(self, height: int) -> int:
+        """Lay out the entries of the last ``height`` rows. Returns the row where those begin."""
+        index, seen = len(self.rows), 0
+        while index > 0 and seen < height:
+            index -= 1
+            self.settle(index)
+            seen += self.rows.height(index)
+        return max(0, self.rows.total - height)
+
+    def view(self, top: int, height: int) -> list[Line]:
+        """``height`` rows beginning at ``top``; outside of the column they are empty."""
+        view: list[Line] = []
+        if 0 <= top < self.rows.total:
+            index, within = self.rows.find(top)
+            while len(view) < height and index < len(self._items):
+                view.extend(self._lines(index)[within : within + height - len(view)])
+                index, within = index + 1, 0
+        view.extend([BLANK] * (height - len(view)))
+        return view
 
     def thought_title_at(self, row: int) -> int | None:
         """The id of the entry whose folded reasoning stands in ``row``."""
-        line = self.line(row)
+        (line,) = self.view(row, 1)
         if any(run.look.endswith("thought-title") for run in line):
             return self._items[self.rows.find(row)[0]].entry.id
         return None
@@ -241,8 +259,8 @@ class Column:
             self._recent.move_to_end(index)
         return lines
 
-    def _live_lines(self, live: _Live, item: _Item) -> tuple[list[Line], int]:
-        """Rows of the live entry, and how many at the top are as they were."""
+    def _live_lines(self, live: _Live, item: _Item) -> list[Line]:
+        """Rows of the live entry; those of finished blocks are made once."""
         inner = measure(self.width)
         if live.markdown is None:
             live.markdown = LiveMarkdown(inner, "".join(live.text))
@@ -254,13 +272,11 @@ class Column:
         finished, tail = live.markdown.lines()
         entry = self.entry(live.index)
         above = above_lines(entry, self.width, unfolded=self._is_unfolded(item))
-        same = len(above) + len(live.finished) if above == live.above else 0
-        live.above = above
         live.finished += [beside_bar(row, entry.role, self.width) for row in finished[len(live.finished) :]]
         if tail or finished or not entry.reasoning:
             tail = with_caret(tail, inner)
         rest = [beside_bar(row, entry.role, self.width) for row in tail] + below_lines(entry, self.width)
-        return [*above, *live.finished, *rest], same
+        return [*above, *live.finished, *rest]
 
     def _is_unfolded(self, item: _Item) -> bool:
         return self.unfolded if item.unfolded is None else item.unfolded
@@ -286,7 +302,6 @@ class Column:
         self._cached_rows = 0
         if self._live is not None:
             self._live.markdown = None
-            self._live.above = []
         self.rows = RowIndex(estimated_height(item.entry, self.width) for item in self._items)
 
 
@@ -298,20 +313,3 @@ def _cleaned(entry: Entry) -> Entry:
         stamp=clean(entry.stamp),
         name=clean(entry.name),
     )
-
-
-def _differences(old: list[Line], new: list[Line], top: int, same: int) -> list[Dirty]:
-    """Cells that differ between two layouts that begin at the same row."""
-    dirty: list[Dirty] = []
-    for row in range(same, max(len(old), len(new))):
-        before = old[row] if row < len(old) else BLANK
-        after = new[row] if row < len(new) else BLANK
-        if before is after or before == after:
-            continue
-        start = 0
-        for one, other in zip(before, after, strict=False):
-            if one != other:
-                break
-            start += line_cells((one,))
-        dirty.append(Dirty(top + row, start, max(line_cells(before), line_cells(after))))
-    return dirty

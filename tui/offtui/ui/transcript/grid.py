@@ -90,3 +90,38 @@ def pad(line: Line, width: int, look: str) -> Line:
     """``line`` filled with spaces of ``look`` up to ``width`` cells."""
     missing = width - line_cells(line)
     return (*line, Run(" " * missing, look)) if missing > 0 else line
+
+
+def changed_cells(before: Line, after: Line) -> tuple[int, int]:
+    """Cells from which and up to which two rows differ; the same number twice where they do not."""
+    if before is after or before == after:
+        return 0, 0
+    start = 0
+    for one, other in zip(before, after, strict=False):
+        if one == other:
+            start += cells(one.text)
+            continue
+        if one.look == other.look:
+            start += _same_start(one.text, other.text)
+        break
+    return start, max(line_cells(before), line_cells(after))
+
+
+def _same_start(one: str, other: str) -> int:
+    """Cells that two texts begin with alike, as far as they are ASCII."""
+    for index, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right or not left.isascii():
+            return index
+    return min(len(one), len(other))
+
+
+def crop(line: Line, width: int) -> Line:
+    """The part of a row that fits in ``width`` cells."""
+    kept: list[Run] = []
+    for text, look in line:
+        end = reach(text, 0, width)
+        kept.append(Run(text[:end], look))
+        width -= cells(text[:end])
+        if end < len(text):
+            break
+    return tuple(kept)

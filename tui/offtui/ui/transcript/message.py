@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from offtui.ui.transcript.grid import BLANK, Line, Run, clip, dress, line_cells, pad, settle
+from offtui.ui.transcript.grid import BLANK, Line, Run, clip, crop, dress, line_cells, pad, settle
 from offtui.ui.transcript.layout import markdown_lines, plain_lines
 from offtui.ui.transcript.model import Entry, Role
 from offtui.ui.transcript.wrap import wrap
 
 MEASURE = 100
 """Cells of text in a row at most; longer ones are tiring to read."""
+EMPTY_MEASURE = 72
+"""The same in the empty state."""
 THOUGHT_ROWS = 3
 """Rows of reasoning shown while it is being written."""
 _THOUGHT_WINDOW = 4000
@@ -129,3 +131,18 @@ def with_caret(rows: Sequence[Line], inner: int) -> list[Line]:
     if line_cells(rows[-1]) >= inner:
         return list(rows)
     return [*rows[:-1], (*rows[-1], CARET)]
+
+
+def with_mark(row: Line, count: int, width: int) -> Line:
+    """A row with the number of rows that wait below at its right."""
+    mark = f" ↓ {count} new {'line' if count == 1 else 'lines'} "
+    room = width - len(mark) - 1
+    return (*pad(crop(row, room), room, ""), Run(mark, "mark")) if room > 0 else row
+
+
+def empty_view(text: str, width: int, height: int) -> list[Line]:
+    """``height`` rows with Markdown in the middle."""
+    rows = markdown_lines(text, min(EMPTY_MEASURE, measure(width)))[:height]
+    left = Run(" " * max(0, (width - max(map(line_cells, rows), default=0)) // 2))
+    view = [BLANK] * ((height - len(rows)) // 2) + [(left, *dress(row, "empty")) for row in rows]
+    return view + [BLANK] * (height - len(view))

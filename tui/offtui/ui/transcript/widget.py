@@ -11,10 +11,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from offtui.text import clean
-from offtui.ui.transcript.column import Column, Dirty
-from offtui.ui.transcript.grid import BLANK, Line, Run, dress, line_cells
-from offtui.ui.transcript.layout import markdown_lines
-from offtui.ui.transcript.message import measure
+from offtui.ui.transcript.column import Column
+from offtui.ui.transcript.grid import BLANK, Line, changed_cells
+from offtui.ui.transcript.message import empty_view, with_mark
 from offtui.ui.transcript.model import Entry, EntryState
 from offtui.ui.transcript.palette import LOOKS, PREFIX, Palette, component_css
 
@@ -26,6 +25,8 @@ SLOWEST_FLUSH_SECONDS = 0.5
 """How seldom the running answer is drawn, at most."""
 NEAR_BOTTOM = 2
 """Rows from the bottom within which the newest row is kept in view."""
+ROOM_BELOW = 4
+"""Rows scrolled ahead of a running answer, so that it scrolls seldom: each time costs kilobytes over SSH."""
 
 
 class Transcript(ScrollView, can_focus=True):
@@ -67,7 +68,8 @@ class Transcript(ScrollView, can_focus=True):
         """
         super().__init__(name=name, id=id, classes=classes)
         self._empty = clean(empty)
-        self._empty_rows: list[Line] = []
+        self._shown: list[Line] = []
+        self._thumb = (0, 0, 0)
         self._column = Column()
         self._palette = Palette(self)
         self._following = True
@@ -102,9 +104,7 @@ class Transcript(ScrollView, can_focus=True):
     @empty.setter
     def empty(self, text: str) -> None:
         self._empty = clean(text)
-        self._empty_rows = []
-        if not len(self._column):
-            self.refresh()
+        self._refit()
 
     def source_of(self, entry_id: int) -> str:
         """The text of an entry as it was written.
@@ -248,67 +248,58 @@ class Transcript(ScrollView, can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Lay out what came into view, so that nothing is drawn by estimate."""
         if not self._settling:
-            self._settle(round(new_value), upward=new_value < old_value)
+            self._go_to(self._column.settle_view(round(new_value), self._rows_in_view, upward=new_value < old_value))
             self._note_position()
-        super().watch_scroll_y(old_value, self.scroll_y)
-
-    def _settle(self, top: int, *, upward: bool) -> None:
-        """Lay out the entries in view from row ``top``; what was already in view stays where it is."""
-        rows, height = self._column.rows, self._rows_in_view
-        while rows.total and height > 0:
-            top = max(0, min(top, rows.total - height))
-            first, last = rows.find(top)[0], rows.find(min(top + height, rows.total) - 1)[0]
-            order = range(last, first - 1, -1) if upward else range(first, last + 1)
-            grown = 0
-            for index in order:
-                grown = self._column.settle(index)
-                if grown:
-                    top += grown if upward and index < last else 0
-                    break
-            if not grown:
-                break
-        self._go_to(top)
+            self._draw()
 
     def _settle_end(self) -> None:
-        """Lay out the last entries and show the last row."""
-        rows, height = self._column.rows, self._rows_in_view
-        index, seen = len(rows), 0
-        while index > 0 and seen < height:
-            index -= 1
-            self._column.settle(index)
-            seen += rows.height(index)
-        self._go_to(max(0, rows.total - height))
+        """Lay out the last entries and show the last row; of an answer being written, with some room below it."""
+        height = self._rows_in_view
+        top = self._column.settle_end(height)
+        if top and self._column.live_index is not None:
+            room = min(ROOM_BELOW, height // 8)
+            now = round(self.scroll_y)
+            top = now if top <= now <= top + room else top + room
+        self._go_to(top)
 
     def _go_to(self, top: int) -> None:
         """Take the height of the column and the row at the top of the view over, without asking for a layout."""
-        size = Size(self._column.width, self._column.rows.total)
+        height = self._rows_in_view
+        size = Size(self._column.width, max(self._column.rows.total, top + height if top else 0))
         self._settling = True
         if size != self.virtual_size:
             self.set_reactive(Widget.virtual_size, size)  # pyright: ignore[reportArgumentType]: Textual's own overload
-            self._scroll_update(size)
         self.scroll_target_y = top
         self.scroll_y = self.scroll_target_y
         self._settling = False
+        self._move_scrollbar()
+
+    def _move_scrollbar(self) -> None:
+        """Redraw the scrollbar where its thumb looks different: it costs a kilobyte."""
+        height, total, top = self._rows_in_view, self.virtual_size.height, round(self.scroll_y)
+        thumb = (height, top * height * 8 // max(1, total), height * height * 8 // max(1, total))
+        if thumb != self._thumb:
+            self._thumb = thumb
+            bar = self.vertical_scrollbar
+            bar.window_virtual_size = total
+            bar.window_size = height
+            bar.position = top
 
     def _note_position(self) -> None:
         """Remember what is at the top, and whether the bottom is near enough to be followed."""
         rows, top = self._column.rows, round(self.scroll_y)
         if top < rows.total:
             self._anchor = rows.find(top)
-        was = self._following, self._unseen
         self._following = rows.total - (top + self._rows_in_view) <= NEAR_BOTTOM
         if self._following:
             self._unseen = 0
-        if was != (self._following, self._unseen):
-            self._refresh_last_row()
 
-    def _refit(self) -> None:
-        """Anything may have changed: find the place again and draw all of it."""
+    def _refit(self, *, everything: bool = False) -> None:
+        """Entries may have changed: find the place again and draw what looks different."""
         if not self.is_mounted or self._rows_in_view <= 0:
             return
         if self._following:
             self._settle_end()
-            self._unseen = 0
         else:
             rows = self._column.rows
             index, within = self._anchor
@@ -316,11 +307,11 @@ class Transcript(ScrollView, can_focus=True):
             if len(rows):
                 self._column.settle(index)
                 within = min(within, rows.height(index) - 1)
-                self._settle(rows.top(index) + within, upward=False)
+                self._go_to(self._column.settle_view(rows.top(index) + within, self._rows_in_view, upward=False))
             else:
                 self._go_to(0)
         self._note_position()
-        self.refresh()
+        self._draw(everything=everything)
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap what is seen to another width; the rest when it is scrolled to."""
@@ -329,12 +320,11 @@ class Transcript(ScrollView, can_focus=True):
             index, within = self._anchor
             before = self._column.rows.height(index) if index < len(self._column) else 1
             self._column.resize(width)
-            self._empty_rows = []
             if index < len(self._column):
                 self._column.settle(index)
                 within = round(within * self._column.rows.height(index) / max(1, before))
             self._anchor = (index, within)
-        self._refit()
+        self._refit(everything=True)
 
     # The running answer
 
@@ -348,32 +338,18 @@ class Transcript(ScrollView, can_focus=True):
         self._next_flush = now + min(SLOWEST_FLUSH_SECONDS, (monotonic() - now) / FLUSH_SHARE)
 
     def _relay(self, index: int) -> None:
-        """Lay one entry out again and draw the cells that changed, or everything where rows moved."""
+        """Lay one entry out again and draw what looks different."""
         if not self.is_mounted or self._rows_in_view <= 0:
             return
-        last = index == len(self._column) - 1
         above = self._column.rows.top(index) + self._column.rows.height(index) <= self.scroll_y
-        grown, dirty = self._column.relay(index)
+        grown = self._column.relay(index)
         if self._following:
             self._settle_end()
-        elif grown:
+        else:
             self._unseen = max(0, self._unseen + grown)
             self._go_to(round(self.scroll_y) + (grown if above else 0))
-            self._refresh_last_row()
         self._note_position()
-        if grown and not last:
-            self.refresh()
-        else:
-            self._refresh_cells(dirty)
-
-    def _refresh_cells(self, dirty: Iterable[Dirty]) -> None:
-        top, height = round(self.scroll_y), self._rows_in_view
-        regions = [Region(start, row - top, end - start, 1) for row, start, end in dirty if top <= row < top + height]
-        if regions:
-            self.refresh(*regions)
-
-    def _refresh_last_row(self) -> None:
-        self.refresh(Region(0, self._rows_in_view - 1, self.size.width, 1))
+        self._draw()
 
     # Drawing
 
@@ -383,38 +359,40 @@ class Transcript(ScrollView, can_focus=True):
         self._palette.forget()
 
     def render_line(self, y: int) -> Strip:
-        """One row of the view."""
-        width = self.scrollable_content_region.width
-        base = self._palette.style("")
-        if not len(self._column):
-            return self._palette.strip(self._empty_line(y)).crop_extend(0, width, base)
-        strip = self._palette.strip(self._column.line(round(self.scroll_y) + y)).crop_extend(0, width, base)
-        if y == self._rows_in_view - 1 and not self._following and self._unseen > 0:
-            return self._marked(strip, width)
-        return strip
+        """One row of the view, as it was found when last something changed."""
+        line = self._shown[y] if y < len(self._shown) else BLANK
+        return self._palette.strip(line).crop_extend(0, self.scrollable_content_region.width, self._palette.style(""))
 
-    def _marked(self, strip: Strip, width: int) -> Strip:
-        noun = "line" if self._unseen == 1 else "lines"
-        mark = self._palette.strip((Run(f" ↓ {self._unseen} new {noun} ", "mark"),))
-        room = width - mark.cell_length - 1
-        if room < 0:
-            return strip
-        return Strip.join([strip.crop(0, room), mark, self._palette.strip((Run(" "),))])
+    def _draw(self, *, everything: bool = False) -> None:
+        """Find out what is in view, and have the cells drawn that differ from what was."""
+        before, self._shown = self._shown, self._view()
+        if everything or len(before) != len(self._shown):
+            self.refresh()
+            return
+        regions: list[Region] = []
+        for row, (old, new) in enumerate(zip(before, self._shown, strict=True)):
+            start, end = changed_cells(old, new)
+            if start < end:
+                regions.append(Region(start, row, end - start, 1))
+        if regions:
+            self.refresh(*regions)
 
-    def _empty_line(self, y: int) -> Line:
+    def _view(self) -> list[Line]:
         width, height = self.scrollable_content_region.width, self._rows_in_view
-        if not self._empty_rows and self._empty:
-            self._empty_rows = markdown_lines(self._empty, min(72, measure(width)))
-        rows = self._empty_rows
-        index = y - max(0, (height - len(rows)) // 2)
-        if not 0 <= index < len(rows):
-            return BLANK
-        left = max(0, (width - max(map(line_cells, rows))) // 2)
-        return (Run(" " * left), *dress(rows[index], "empty"))
+        if not len(self._column):
+            return empty_view(self._empty, width, height)
+        view = self._column.view(round(self.scroll_y), height)
+        if view and self._has_mark:
+            view[-1] = with_mark(view[-1], self._unseen, width)
+        return view
+
+    @property
+    def _has_mark(self) -> bool:
+        return not self._following and self._unseen > 0
 
     def on_click(self, event: events.Click) -> None:
         """The mark leads to the bottom; a line of folded reasoning unfolds it."""
-        if event.y == self._rows_in_view - 1 and not self._following and self._unseen > 0:
+        if event.y == self._rows_in_view - 1 and self._has_mark:
             self.action_scroll_end()
             return
         entry_id = self._column.thought_title_at(round(self.scroll_y) + event.y)
