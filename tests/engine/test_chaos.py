@@ -231,7 +231,7 @@ def test_a_frozen_spare_is_given_up_when_it_is_needed(start):
     life = start(spare=True, deadlines=QUICK)
     life.load("one.gguf")
     crew = life.session._supervisor._crew
-    until(lambda: crew.spare is not None and crew.spare.child.said_hello)
+    until(lambda: crew.spare is not None and crew.spare.child.hello)
     os.kill(crew.spare.child.pid, signal.SIGSTOP)
     state = life.load("two.gguf")
     assert state.failure.kind == "timeout"

@@ -176,6 +176,7 @@ def test_a_spare_is_ready_before_the_next_load(start):
     assert spare in {process.pid for process in children()}
     until(lambda: len(children()) == 2)
     assert life.session._supervisor._worker.pid == spare
+    assert [hello.pid for hello in life.of(Hello)][1:] == [spare]
 
 
 def test_without_a_spare_there_is_one_process(start):

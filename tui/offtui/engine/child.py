@@ -16,7 +16,7 @@ import msgspec
 
 from offtui.errors import ProtocolError
 from offtui.protocol.codec import encode, event_reader
-from offtui.protocol.events import Event
+from offtui.protocol.events import Event, Hello
 from offtui.protocol.requests import Request
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "offtui.worker")
@@ -63,7 +63,8 @@ class Child:
         self._reader = event_reader()
         self._unsent = bytearray()
         self._oom_kills = _oom_kills()
-        self.said_hello = False
+        self.hello: Hello | None = None
+        """The handshake, once it has come."""
         self.eof = False
         """The worker's end is closed: it is dead, or as good as dead."""
         self.garbled: ProtocolError | None = None

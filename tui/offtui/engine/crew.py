@@ -42,7 +42,7 @@ class Crew:
     def patience(self, now: float) -> list[float]:
         """Seconds until ``step`` has something to do, for each reason there is."""
         waits = [_REAP_INTERVAL / 10 if ending.child.eof else _REAP_INTERVAL for ending in self._endings]
-        if self.spare is not None and not self.spare.child.said_hello:
+        if self.spare is not None and self.spare.child.hello is None:
             waits.append(self.spare.hello_due - now)
         return waits
 
@@ -86,7 +86,7 @@ class Crew:
 
     def step(self, now: float) -> list[Ending]:
         """Enforce the deadlines, and give back those that are gone now; the caller closes their children."""
-        if self.spare is not None and not self.spare.child.said_hello and now >= self.spare.hello_due:
+        if self.spare is not None and self.spare.child.hello is None and now >= self.spare.hello_due:
             self.drop_spare(Stage.KILL, now)
         gone = [ending for ending in self._endings if ending.step(now)]
         for ending in gone:

@@ -133,7 +133,7 @@ class Supervisor:
             return
         for event in child.receive():
             if isinstance(event, Hello):
-                child.said_hello = True
+                child.hello = event
             # Of spares and of workers on their way out, nothing else matters. The worker may become one right here.
             if child is self._worker:
                 self._hear(clean_event(event), now)
@@ -217,10 +217,10 @@ class Supervisor:
             return
         self._worker = worker
         self._tell(WorkerSpawned(epoch))
-        if worker.said_hello:
-            self._expect_progress(now)
-        else:
-            self._due = _Due(_Wait.HELLO, hello_due)
+        self._due = _Due(_Wait.HELLO, hello_due)
+        if worker.hello is not None:
+            # A spare has introduced itself before it had a listener; each life tells its Hello once.
+            self._hear(clean_event(worker.hello), now)
         try:
             self._send(worker, Load(spec))
         except (ProtocolError, UnicodeError):
