@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +13,9 @@ from offtui.plan.compute import Compute, compute
 from offtui.plan.geometry import Geometry, geometry
 from offtui.plan.settings import Device, Settings
 from offtui.plan.weights import Group, Span, Weights, weights
+
+PlacementKind = Literal["layers", "ffn", "experts"]
+"""What moves: whole layers from the last; the feed-forward matrices of the first ones back to RAM; or their experts."""
 
 
 class Bytes(msgspec.Struct, frozen=True):
@@ -33,7 +37,7 @@ class Bytes(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One ``n_gpu_layers``."""
+    """One placement: an ``n_gpu_layers``, or all layers offloaded but for the matrices of some."""
 
     n_gpu_layers: int
     devices: tuple[Bytes, ...]
@@ -41,6 +45,13 @@ class Row(msgspec.Struct, frozen=True):
     ram: Bytes
     mapped: int
     """Bytes of the file that are mapped for the CPU's tensors: from the first to the last of them in each part."""
+
+    gpu_read: int
+    """Bytes of weights on devices that one token reads: of experts only those used, of the embedding nothing."""
+    cpu_read: int
+    """Likewise in RAM."""
+    n_kept: int = 0
+    """Layers from the first whose feed-forward or expert matrices stay in RAM."""
 
     @property
     def vram(self) -> Bytes:
@@ -61,23 +72,45 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """All rows of a model with one set of settings."""
+    """All rows of a model with one set of settings and one strategy, from the fewest bytes on the devices to all."""
 
     rows: tuple[Row, ...]
+    placement: PlacementKind
     known: bool
     """Whether cache and compute are arithmetic that was checked; weights always are."""
 
 
-def table(model: Model, settings: Settings, devices: Sequence[Device]) -> Table:
-    """The rows 0…n_layer+1; with no device all bytes are in RAM in each."""
+def table(model: Model, settings: Settings, devices: Sequence[Device], placement: PlacementKind = "layers") -> Table:
+    """The rows of one strategy.
+
+    Args:
+        model: with its weights sorted.
+        settings: how it is loaded.
+        devices: those that layers are offloaded to; with none, all bytes are in RAM in each row.
+        placement: ``layers`` gives the rows ``n_gpu_layers`` 0…n_layer+1; ``ffn`` and ``experts`` offload every layer
+            and give the rows that keep the matrices of n_layer…0 layers in RAM.
+    """
     plan = _Plan(model, settings, devices)
     n_layer = model.geometry.n_layer
     if not devices:
         row = plan.row(0)
-        rows = tuple(Row(k, (), row.ram, row.mapped) for k in range(n_layer + 2))
-    else:
+        rows = tuple(Row(k, (), row.ram, row.mapped, 0, row.cpu_read) for k in range(n_layer + 2))
+        return Table(rows, "layers", model.geometry.known)
+    if placement == "layers":
         rows = tuple(plan.row(k) for k in range(n_layer + 2))
-    return Table(rows, model.geometry.known)
+    else:
+        groups = model.weights.ffn if placement == "ffn" else model.weights.experts
+        rows = tuple(plan.kept_row(groups, kept) for kept in range(n_layer, -1, -1))
+    return Table(rows, placement, model.geometry.known)
+
+
+def kept_patterns(placement: PlacementKind, n_kept: int) -> tuple[str, ...]:
+    """The tensors that a row keeps in RAM, as patterns for llama.cpp's ``tensor_buft_overrides``."""
+    if n_kept == 0 or placement == "layers":
+        return ()
+    layers = "|".join(str(layer) for layer in range(n_kept))
+    names = r"(up|down|gate)\.weight" if placement == "ffn" else r"(up|down|gate_up|gate)_(ch|)exps"
+    return (rf"blk\.({layers})\.ffn_{names}",)
 
 
 def layer_devices(n_layer: int, n_gpu_layers: int, shares: Sequence[float]) -> list[int]:
@@ -133,6 +166,7 @@ class _Plan:
         self._cuda_weights = [0, *accumulate(group.cuda for group in model.weights.layers)]
         self._cpu_kv = [0, *accumulate(layer_bytes(model.geometry, settings, cuda=False))]
         self._cuda_kv = [0, *accumulate(layer_bytes(model.geometry, settings, cuda=True))]
+        self._read = [0, *accumulate(group.read for group in model.weights.layers)]
         self._shares = _shares(settings, devices)
         self._spans = _prefix_spans(model.weights)
 
@@ -153,7 +187,33 @@ class _Plan:
             cpu_weights += w.output.cpu
         cpu_kv = self._cpu_kv[on_cpu if self._settings.offload_kqv else n_layer]
         ram = Bytes(cpu_weights, cpu_kv, self._host(k) + self.compute.output)
-        return Row(k, tuple(devices), ram, self._mapped(on_cpu, k))
+        output = w.output.read
+        cpu_read = self._read[on_cpu] + (output if k == 0 else 0)
+        gpu_read = self._read[-1] + output - cpu_read
+        return Row(k, tuple(devices), ram, self._mapped(on_cpu, k), gpu_read, cpu_read)
+
+    def kept_row(self, groups: Sequence[Group], kept: int) -> Row:
+        """Every layer offloaded, but for these groups of the first ``kept`` layers."""
+        full = self.row(self._g.n_layer + 1)
+        if not any(group.cpu for group in groups[:kept]):
+            return full
+        placed = layer_devices(self._g.n_layer, self._g.n_layer + 1, self._shares)
+        devices: list[Bytes] = []
+        takes = self._settings.op_offload and takes_over(self._devices[0].name)
+        for index, have in enumerate(full.devices):
+            mine = [groups[layer] for layer in range(kept) if placed[layer] == index]
+            size = sum(group.cuda if self._cuda[index] else group.cpu for group in mine)
+            used = max(self.compute.partial, have.compute) if takes and mine else have.compute
+            devices.append(Bytes(have.weights - size, have.kv, used))
+        moved = groups[:kept]
+        read = sum(group.read for group in moved)
+        host = full.ram.compute if takes else max(full.ram.compute, self.compute.host_layers + self.compute.output)
+        ram = Bytes(full.ram.weights + sum(group.cpu for group in moved), full.ram.kv, host)
+        spans = dict(self._w.input.spans)
+        for group in moved:
+            spans = _merged(spans, group)
+        mapped = sum(span.last - span.first for span in spans.values())
+        return Row(self._g.n_layer + 1, tuple(devices), ram, mapped, full.gpu_read - read, full.cpu_read + read, kept)
 
     def _device(self, index: int, k: int, low: int, high: int) -> Bytes:
         """What lies on one device that has the layers ``low``…``high - 1``; layer ``n_layer`` is the output."""
