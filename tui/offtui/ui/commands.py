@@ -40,8 +40,8 @@ class Situation:
     pane_open: bool = False
     """A pane covers the chat."""
     has_device: bool = False
-    can_go_back: bool = False
-    """A model loaded before and can be loaded again."""
+    way_back: str = ""
+    """What going back would load; empty: nothing."""
     has_turns: bool = False
 
 
@@ -106,7 +106,6 @@ COMMANDS: tuple[Command, ...] = (
         action="go_back",
         slash="back",
         applies=_fallen,
-        footer="load last good",
     ),
     Command(
         id="dial.open",
@@ -249,8 +248,8 @@ def footer(situation: Situation) -> list[tuple[Command, str]]:
         chosen.append((back, "cancel") if not situation.pane_open else (BY_ID["app.interrupt"], "cancel"))
     elif situation.phase is Phase.GENERATING:
         chosen.append((back, "stop") if not situation.pane_open else (BY_ID["app.interrupt"], "stop"))
-    elif situation.phase is Phase.CRASHED and situation.can_go_back:
-        chosen.append((BY_ID["session.go_back"], "load last good"))
+    elif situation.phase is Phase.CRASHED and situation.way_back:
+        chosen.append((BY_ID["session.go_back"], f"load {situation.way_back}"))
     for id in _FOOTERS.get(situation.focus, _FOOTERS[Where.ANYWHERE]):
         command = BY_ID[id]
         if command.applies(situation):

@@ -41,7 +41,9 @@ class DialPane(Vertical, can_focus=True):
         self._timer: Timer | None = None
         self._typed = ""
         self._layers: LayerCount | None = None
+        """Of the load that is up, or was the last to be."""
         self._model = ""
+        self._has_device = False
 
     def compose(self) -> ComposeResult:
         """A line for the number, the strip, a line of hint."""
@@ -54,6 +56,7 @@ class DialPane(Vertical, can_focus=True):
         if state.loaded is not None:
             self._layers = state.loaded.layers
             self._model = state.loaded.spec.model
+            self._has_device = has_device(state)
         elif state.wanted is None or state.wanted.model != self._model:
             self._layers = None
             self._forget()
@@ -84,8 +87,13 @@ class DialPane(Vertical, can_focus=True):
 
     def action_step(self, by: int) -> None:
         """One layer more or less."""
-        if self._layers is not None:
-            self._point((self._layers.got if self.draft is None else self.draft) + by)
+        self.turn(by)
+
+    def turn(self, by: int) -> bool:
+        """Move the draft by that many layers; whether there is anything to turn."""
+        if self._can_turn():
+            self._point((self._here() if self.draft is None else self.draft) + by)
+        return self._can_turn()
 
     def action_none(self) -> None:
         """Everything in RAM."""
@@ -108,7 +116,7 @@ class DialPane(Vertical, can_focus=True):
         if draft is None:
             return
         self._forget()
-        if self._layers is None or draft != self._layers.got or self._layers.asked != draft:
+        if self.session.loaded is None or draft != self._here():
             self.post_message(LayersWanted(draft))
 
     def action_revert(self) -> None:
@@ -118,11 +126,20 @@ class DialPane(Vertical, can_focus=True):
         self._forget()
 
     def _can_turn(self) -> bool:
-        return self._layers is not None and has_device(self.session)
+        return self._layers is not None and self._has_device
+
+    def _here(self) -> int:
+        """Where turning begins: at what lies on the device, or was wanted there when the load failed."""
+        if self._layers is None:
+            return 0
+        wanted = self.session.wanted
+        if self.session.loaded is None and wanted is not None and wanted.n_gpu_layers is not None:
+            return wanted.n_gpu_layers
+        return self._layers.got
 
     def _point(self, layers: int) -> None:
         self._typed = ""
-        if self._layers is None or not has_device(self.session):
+        if self._layers is None or not self._has_device:
             return
         self.draft = min(max(layers, 0), self._layers.max)
         if self._timer is not None:
@@ -149,7 +166,9 @@ class DialPane(Vertical, can_focus=True):
         if self._layers is None:
             return []
         layers = self._layers
-        return layer_strip(max(self.content_size.width, 1), layers.got, layers.asked, self.draft, layers.max)
+        up = self.session.loaded is not None
+        got, asked = (layers.got, layers.asked) if up else (0, self._here())
+        return layer_strip(max(self.content_size.width, 1), got, asked, self.draft, layers.max)
 
     def _count(self) -> Content:
         layers = self._layers
@@ -163,22 +182,24 @@ class DialPane(Vertical, can_focus=True):
             )
         if self.draft is not None:
             return Content.assemble(
-                f"{layers.got} → ",
+                f"{self._here()} → ",
                 (f"{self.draft}", "bold $accent"),
                 f" of {layers.max}",
                 ("   not loaded yet", "$quiet"),
             )
+        if self.session.loaded is None:
+            return Content.styled(f"nothing is loaded; {self._here()} of {layers.max} were wanted", "$quiet")
         tail = "" if layers.asked == layers.got else f", asked {layers.asked}"
         return Content.assemble((f"{layers.got}", "bold $primary"), f" of {layers.max} on the device{tail}")
 
     def _hints(self) -> list[str]:
         if self._layers is None:
             return []
-        if not has_device(self.session):
+        if not self._has_device:
             return [_why(self.session)]
         if self.draft is not None:
             return [_meaning(self.draft, self._layers.max), "Enter loads now · Esc reverts"]
-        return [_meaning(self._layers.got, self._layers.max), "← → turn · 0-9 type · Home none · End all"]
+        return [_meaning(self._here(), self._layers.max), "← → turn · 0-9 type · Home none · End all"]
 
 
 def _meaning(layers: int, most: int) -> str:

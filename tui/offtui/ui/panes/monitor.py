@@ -155,7 +155,8 @@ class MonitorPane(Vertical, can_focus=True):
 
 def device_lines(use: DeviceUse, width: int) -> list[Content]:
     """Name and figures, bar, and what else is known, of one device."""
-    figures = f"{gib(use.used)} / {gib(use.total)} GiB"
+    known = use.used is not None and use.total is not None
+    figures = f"{gib(use.used)} / {gib(use.total)} GiB" if known else "memory unknown"
     title = clean_line(f"{use.name}  {use.title}")
     room = width - len(figures) - 2
     shown = title if len(title) <= room else title[: max(room - 1, 1)] + "…"

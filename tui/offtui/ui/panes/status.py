@@ -5,6 +5,7 @@ from textual.reactive import var
 
 from offtui.engine.state import Phase, SessionState
 from offtui.monitor.sample import Sample
+from offtui.text import clean_line
 from offtui.ui import wording
 from offtui.ui.devices import DeviceUse, device_uses
 from offtui.ui.widgets.draw import progress_bar, small_bar
@@ -62,12 +63,19 @@ def status(state: SessionState, sample: Sample | None, draft: int | None, width:
         case Phase.LOADING:
             return _loading(state, width)
         case Phase.CRASHED:
-            sentence = state.failure.message if state.failure else "The worker has ended."
-            return Content.assemble(("✗ ", "$error bold"), (sentence, "$error"))
+            return _fallen(state)
         case Phase.STOPPING:
             return Content.assemble((wording.model_name(state), "$secondary"), _DOT, ("stopping", "$warning"))
         case Phase.READY | Phase.GENERATING:
             return _fit(_parts(state, sample, draft), width)
+
+
+def _fallen(state: SessionState) -> Content:
+    if state.failure is None:
+        return Content.styled("The worker has ended.", "$error")
+    if state.failure.kind == "cancelled":
+        return Content.styled("no model: the load was cancelled", "$warning")
+    return Content.assemble(("✗ ", "$error bold"), (clean_line(state.failure.message), "$error"))
 
 
 def _loading(state: SessionState, width: int) -> Content:

@@ -1,5 +1,6 @@
 """A list over the screen to choose one thing from: the palette of commands, the themes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +12,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from offtui.ui.commands import Situation, keys_of, palette
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -20,6 +23,18 @@ class Choice:
     title: str
     note: str = ""
     """At the right: keys and slash name."""
+
+
+def command_choices(situation: Situation, keys: Mapping[str, str]) -> list[Choice]:
+    """The commands that can be run from a list now."""
+    return [
+        Choice(
+            command.id,
+            command.title,
+            "  ".join([*([f"/{command.slash}"] if command.slash else []), *keys_of(command, keys)[:1]]),
+        )
+        for command in palette(situation)
+    ]
 
 
 class ChoiceScreen(ModalScreen[str | None]):

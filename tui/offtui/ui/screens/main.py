@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.dom import DOMNode
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widget import Widget
@@ -18,7 +19,7 @@ from offtui.options import Options
 from offtui.protocol.events import TurnEnded
 from offtui.ui import messages, slash
 from offtui.ui.bridge import Mail
-from offtui.ui.commands import BY_ID, Situation, Where, bindings, keys_of, palette
+from offtui.ui.commands import BY_ID, Situation, Where, bindings, keys_of
 from offtui.ui.devices import has_device
 from offtui.ui.panes.chat import ChatPane
 from offtui.ui.panes.dial import DialPane
@@ -28,7 +29,8 @@ from offtui.ui.panes.models import ModelList, ModelsPane, Search
 from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Engine
-from offtui.ui.screens.choice import Choice, ChoiceScreen
+from offtui.ui.screens.arrangement import MEDIUM, WIDE, Pane, beside, covering, pane_of, seen
+from offtui.ui.screens.choice import Choice, ChoiceScreen, command_choices
 from offtui.ui.screens.help import HelpScreen
 from offtui.ui.settings import Settings
 from offtui.ui.steering import Steering
@@ -38,11 +40,15 @@ from offtui.ui.widgets.prompt import Prompt
 
 FLUSH = 1 / 15
 """Seconds between two looks into the mailbox while an answer is written."""
-MEDIUM, WIDE = 110, 160
-"""Columns from which monitor and dial stand beside the chat, and from which the models do too."""
-_PANES = ("models", "monitor", "dial")
 TWICE = 2.0
 """Seconds within which a second Ctrl+C quits."""
+_PLACES: dict[type[DOMNode], Where] = {
+    Prompt: Where.PROMPT,
+    Transcript: Where.CHAT,
+    DialPane: Where.DIAL,
+    MonitorPane: Where.MONITOR,
+    ModelsPane: Where.MODELS,
+}
 
 
 class MainScreen(Screen[None]):
@@ -56,8 +62,8 @@ class MainScreen(Screen[None]):
     session: var[SessionState] = var(SessionState())
     sample: var[Sample | None] = var[Sample | None](None)
     draft: var[int | None] = var[int | None](None)
-    open_pane: var[str] = var("")
-    """The pane that covers the chat: ``models``, ``monitor``, ``dial`` or none."""
+    open_pane: var[Pane] = var[Pane]("")
+    """The pane that covers the chat."""
 
     def __init__(self, options: Options, desk: Desk, search: Search, take_mail: Callable[[], Mail | None]) -> None:
         super().__init__()
@@ -75,14 +81,14 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Three columns over two rows; the style sheet says which are seen."""
-        columns = self._columns()
+        # Before the first layout, so that nothing is ever laid out at a width it does not get.
+        columns = beside(self._app.size.width)
         with Horizontal(id="body"):
             models = ModelsPane(self._search, self._options.model, id="models").data_bind(MainScreen.session)
             models.display = "models" in columns
             yield models
             yield ChatPane(self._keys, self._options.config.system_prompt, id="chat").data_bind(MainScreen.session)
             with Vertical(id="side") as side:
-                # Before the first layout, so that nothing is ever laid out at a width it does not get.
                 side.display = "side" in columns
                 yield MonitorPane(graph=self._options.config.graph, id="monitor").data_bind(
                     MainScreen.session, MainScreen.sample
@@ -241,8 +247,8 @@ class MainScreen(Screen[None]):
 
     def action_turn_dial(self, by: int) -> None:
         """Turn the dial from outside."""
-        if has_device(self.session):
-            self.query_one(DialPane).action_step(by)
+        if not self.query_one(DialPane).turn(by):
+            self._flash("Nothing to turn: no GPU device, or no model loaded yet.")
 
     def action_models(self) -> None:
         """To the models."""
@@ -296,14 +302,7 @@ class MainScreen(Screen[None]):
 
     def action_palette(self) -> None:
         """Choose a command from a list."""
-        choices = [
-            Choice(
-                command.id,
-                command.title,
-                "  ".join([*([f"/{command.slash}"] if command.slash else []), *keys_of(command, self._keys)[:1]]),
-            )
-            for command in palette(self._situation())
-        ]
+        choices = command_choices(self._situation(), self._keys)
         self._app.push_screen(ChoiceScreen("Commands", choices), self._command_chosen)
 
     def action_help(self) -> None:
@@ -349,9 +348,8 @@ class MainScreen(Screen[None]):
     def _flash(self, text: str, style: str = "$accent") -> None:
         self.query_one(KeyFooter).flash(text, style)
 
-    def _open(self, pane: str, focused: Widget) -> None:
-        target = "models" if pane == "models" else "side"
-        self.open_pane = "" if target in self._columns() else pane
+    def _open(self, pane: Pane, focused: Widget) -> None:
+        self.open_pane = covering(pane, self._app.size.width)
         self.set_focus(focused)
 
     def on_resize(self) -> None:
@@ -359,32 +357,15 @@ class MainScreen(Screen[None]):
         focused = self.focused
         self.open_pane = ""
         if focused is not None and not self._in_chat():
-            pane = next((node.id for node in focused.ancestors_with_self if node.id in _PANES), None)
-            if pane is not None:
-                self._open(pane, focused)
+            self._open(pane_of(node.id for node in focused.ancestors_with_self), focused)
         self._arrange()
-
-    def _columns(self) -> set[str]:
-        """What has a place beside the chat at this width."""
-        width = self.app.size.width
-        return {"models", "side"} if width >= WIDE else {"side"} if width >= MEDIUM else set()
 
     def _arrange(self) -> None:
         if not self.is_mounted:
             return
-        columns, pane = self._columns(), self.open_pane
-        seen = {
-            "#chat": not pane,
-            "#models": "models" in columns or pane == "models",
-            "#side": "side" in columns or pane in ("monitor", "dial"),
-            "#monitor": pane != "dial",
-            "#dial": pane != "monitor",
-            "#ledger": pane != "monitor",
-        }
-        self.set_class(bool(pane), "-covered")
-        # What goes first, so that nothing is laid out beside it.
-        for selector, shown in sorted(seen.items(), key=lambda entry: entry[1]):
-            widget = self.query_one(selector)
+        self.set_class(bool(self.open_pane), "-covered")
+        for id, shown in seen(self._app.size.width, self.open_pane).items():
+            widget = self.query_one(f"#{id}")
             if widget.display != shown:
                 widget.display = shown
 
@@ -396,24 +377,17 @@ class MainScreen(Screen[None]):
         name = self.steering.way_back_name()
         return f"{keys[0]} loads {name}." if keys and name else ""
 
+    def _place(self) -> Where:
+        nodes = self.focused.ancestors_with_self if self.focused is not None else ()
+        return next((_PLACES[type(node)] for node in nodes if type(node) in _PLACES), Where.ANYWHERE)
+
     def _situation(self) -> Situation:
-        focus = Where.ANYWHERE
-        for kind, where in (
-            (Prompt, Where.PROMPT),
-            (Transcript, Where.CHAT),
-            (DialPane, Where.DIAL),
-            (MonitorPane, Where.MONITOR),
-        ):
-            if isinstance(self.focused, kind):
-                focus = where
-        if self.focused is not None and any(isinstance(node, ModelsPane) for node in self.focused.ancestors):
-            focus = Where.MODELS
         return Situation(
             self.session.phase,
-            focus,
+            self._place(),
             pane_open=not self._in_chat(),
             has_device=has_device(self.session),
-            can_go_back=bool(self.steering.way_back_name()),
+            way_back=self.steering.way_back_name(),
             has_turns=bool(self.chat.conversation.turns),
         )
 

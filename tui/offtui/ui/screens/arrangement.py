@@ -1,0 +1,44 @@
+"""Which parts of the main screen are seen, by the width of the terminal and the pane that was opened. Pure."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+Pane = Literal["", "models", "monitor", "dial"]
+"""What covers the chat; empty: nothing."""
+
+MEDIUM, WIDE = 110, 160
+"""Columns from which monitor and dial stand beside the chat, and from which the models do too."""
+
+
+def beside(width: int) -> frozenset[str]:
+    """The columns that have a place beside the chat: ``side`` holds monitor, dial and ledger."""
+    if width >= WIDE:
+        return frozenset(("models", "side"))
+    return frozenset(("side",)) if width >= MEDIUM else frozenset()
+
+
+def pane_of(ids: Iterable[str | None]) -> Pane:
+    """The pane among the ids of a widget and of what is around it."""
+    for id in ids:
+        if id in ("models", "monitor", "dial"):
+            return id
+    return ""
+
+
+def covering(pane: Pane, width: int) -> Pane:
+    """``pane`` where it must cover the chat to be seen, nothing where it is seen anyway."""
+    return "" if ("models" if pane == "models" else "side") in beside(width) else pane
+
+
+def seen(width: int, pane: Pane) -> dict[str, bool]:
+    """What is shown, by id; what goes stands first, so that nothing is ever laid out beside it."""
+    columns = beside(width)
+    parts = {
+        "chat": not pane,
+        "models": "models" in columns or pane == "models",
+        "side": "side" in columns or pane in ("monitor", "dial"),
+        "monitor": pane != "dial",
+        "dial": pane != "monitor",
+        "ledger": pane != "monitor",
+    }
+    return dict(sorted(parts.items(), key=lambda entry: entry[1]))
