@@ -205,8 +205,8 @@ def main() -> None:
             keyed = measured(messages, rate, options.seconds, widgets=widgets, keys=True)
             found[kind, messages, rate][-1] |= {key: keyed[key] for key in ("key_p50_ms", "key_p99_ms") if key in keyed}
     columns = {
-        "cpu": "CPU of a core", "bytes_per_token": "bytes/token", "key_p50_ms": "key p50 ms", "key_p99_ms": "key p99 ms",
-        "open_seconds": "open s", "rss_mib": "RSS MiB",
+        "cpu": "CPU of a core", "bytes_per_token": "bytes/token", "key_p50_ms": "key p50 ms",
+        "key_p99_ms": "key p99 ms", "open_seconds": "open s", "rss_mib": "RSS MiB",
     }  # fmt: skip
     print(f"{COLUMNS}x{ROWS}, {options.seconds:g} s, {options.runs} runs, load {os.getloadavg()[0]:.1f}")
     print(f"{'':<18}{'past':>7}{'tok/s':>7}" + "".join(f"{title:>15}" for title in columns.values()))

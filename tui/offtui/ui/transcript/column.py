@@ -89,6 +89,10 @@ class Column:
         """
         return self._index[entry_id]
 
+    def is_cached(self, index: int) -> bool:
+        """Whether the rows of an entry are at hand."""
+        return self._items[index].lines is not None
+
     def has(self, entry_id: int) -> bool:
         """Whether there is an entry of that id."""
         return entry_id in self._index

@@ -28,7 +28,7 @@ def measure(width: int) -> int:
 
 
 def _margin(width: int) -> int:
-    return 1 if width >= 40 else 0
+    return 1 if width >= 36 else 0
 
 
 def estimated_height(entry: Entry, width: int) -> int:
@@ -74,7 +74,7 @@ def beside_bar(row: Line, role: Role, width: int) -> Line:
 
 def header_lines(entry: Entry, inner: int) -> list[Line]:
     """The line that says who speaks; none for a notice."""
-    name = clip(settle(entry.name.replace("\n", " ")), inner) or _NAMES[entry.role]
+    name = clip(settle(entry.name.replace("\n", " ")) or _NAMES[entry.role], inner)
     return [(Run(name, f"name name-{entry.role}"),)] if name else []
 
 
@@ -84,7 +84,7 @@ def reasoning_lines(entry: Entry, inner: int, *, unfolded: bool) -> list[Line]:
         return []
     thinking = entry.state == "streaming" and not entry.text
     title = "thinking…" if thinking else f"thought for {reasoning_length(entry)}"
-    rows: list[Line] = [(Run(f"{'▾' if unfolded or thinking else '▸'} {title}", "thought-title"),)]
+    rows: list[Line] = [(Run(clip(f"{'▾' if unfolded or thinking else '▸'} {title}", inner), "thought-title"),)]
     if unfolded:
         rows += _thought(entry.reasoning, inner)
     elif thinking:

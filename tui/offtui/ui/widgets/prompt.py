@@ -97,6 +97,7 @@ class Prompt(TextArea, inherit_bindings=False):
         super().__init__(
             placeholder=placeholder, name=name, id=id, classes=classes, highlight_cursor_line=False, soft_wrap=True
         )
+        self.cursor_blink = False
         self._last_key = float("-inf")
         self._burst_lines = 0
         self._held: Timer | None = None
