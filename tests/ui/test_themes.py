@@ -7,6 +7,7 @@ from offtui import paths
 from offtui.errors import UsageError
 from offtui.ui import themes
 
+INKS = ("foreground", "primary", "secondary", "accent", "error", "warning", "success", "quiet")
 SHIPPED = sorted(file.stem for file in paths.themes_dir().glob("*.toml"))
 
 
@@ -36,7 +37,7 @@ def test_there_are_a_dark_a_light_and_an_ansi_theme() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name != "ansi"])
-@pytest.mark.parametrize("ink", ["foreground", "primary", "secondary", "accent", "error", "warning", "success", "quiet"])
+@pytest.mark.parametrize("ink", INKS)
 def test_every_shipped_colour_can_be_read_on_every_ground(name: str, ink: str) -> None:
     theme = themes.load(name)
     colour = theme.variables[ink] if ink == "quiet" else getattr(theme, ink)

@@ -25,8 +25,12 @@ _RESTORE = (
 """Leaves the alternate screen, shows the cursor, ends mouse, paste, focus and kitty modes."""
 
 
-def run(options: Options) -> int:
+def run(options: Options, ports: "Ports | None" = None) -> int:
     """Show the app until the user quits; the exit status.
+
+    Args:
+        options: what to open with.
+        ports: makers of the session, the sampler and the library; the real ones without it.
 
     Raises:
         UsageError: the config names a theme or a key that does not exist.
@@ -34,7 +38,7 @@ def run(options: Options) -> int:
     _prepare_environment()
     from offtui.ui.application import OfftuiApp
 
-    app = OfftuiApp(options, _ports(options))
+    app = OfftuiApp(options, ports or _ports(options))
     ended_by = _Signals(app)
     try:
         app.run()
