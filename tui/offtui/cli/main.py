@@ -50,8 +50,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.set_defaults(run=_run_app)
     subparsers = parser.add_subparsers(title="without the screen", metavar="COMMAND")
     for name in [name for name in COMMANDS if name in words] or (COMMANDS if words else ()):
-        with contextlib.suppress(ModuleNotFoundError):
-            importlib.import_module(f"offtui.cli.{name}").add_parser(subparsers)
+        importlib.import_module(f"offtui.cli.{name}").add_parser(subparsers)
     return parser
 
 
