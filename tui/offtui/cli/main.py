@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser that understands ``words``: subcommands are imported where one may be meant, else none."""
+    """The parser that understands ``words``: only the subcommands they name are imported, all of them for help."""
     parser = Parser(
         prog="offtui",
         description="Run GGUF models that do not fit the GPU: choose the layers, see the cost, chat, "
@@ -48,8 +48,11 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"offtui {__version__}")
     add_session_options(parser)
     parser.set_defaults(run=_run_app)
+    named = [name for name in COMMANDS if name in words]
+    if not named and not {"-h", "--help"} & set(words):
+        return parser
     subparsers = parser.add_subparsers(title="without the screen", metavar="COMMAND")
-    for name in [name for name in COMMANDS if name in words] or (COMMANDS if words else ()):
+    for name in named or COMMANDS:
         importlib.import_module(f"offtui.cli.{name}").add_parser(subparsers)
     return parser
 
