@@ -171,9 +171,10 @@ class PlainVoice(Voice):
         """The answer's text; reasoning only where somebody looks."""
         if piece.channel == "answer":
             self._stop_thinking()
+            # First, for a signal may end the program in the middle of this.
+            self._line_open = not piece.text.endswith("\n") if piece.text else self._line_open
             sys.stdout.write(piece.text)
             sys.stdout.flush()
-            self._line_open = not piece.text.endswith("\n") if piece.text else self._line_open
         elif self._terminal:
             self._thinking = True
             sys.stderr.write(f"{_DIM}{piece.text}{_UNDIM}" if self._dim else piece.text)
