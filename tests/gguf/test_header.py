@@ -266,7 +266,7 @@ def test_absurd_metadata_is_as_if_it_were_missing(value: Any) -> None:
     assert read.n_vocab == 8
     assert read.kind == "unsupported"
     assert isinstance(read.name, str)
-    assert read.quant in ("Q4_K", "F32")
+    assert read.quant in ("Q4_K_M", "F32")
     assert read.get_ints("llama.block_count", 3, 7) == (
         (32, 32, 7) if isinstance(value, tuple) else (read.get_int("llama.block_count", 7),) * 3
     )
@@ -274,7 +274,7 @@ def test_absurd_metadata_is_as_if_it_were_missing(value: Any) -> None:
 
 def test_the_name_of_a_file_type_guessed_by_llama_cpp() -> None:
     assert header({"general.file_type": 1024 + 15}).quant == "Q4_K_M"
-    assert header({"general.file_type": 999}, tensors=WEIGHT).quant == "Q4_K"
+    assert header({"general.file_type": 999}, tensors=WEIGHT).quant == "Q4_K_M"
     assert header({}).quant == ""
 
 

@@ -41,23 +41,23 @@ def add_session_options(parser: argparse.ArgumentParser, *, inherit: bool = Fals
     add(
         "-ngl",
         "--n-gpu-layers",
-        type=_type(parse_layers),
+        type=argument_type(parse_layers),
         metavar="N|auto",
         default=default,
         help="layers to offload, 0 to one more than the model has; auto: as many as fit",
     )
     add(
         "--rpc",
-        type=_type(parse_endpoint),
+        type=argument_type(parse_endpoint),
         metavar="HOST:PORT",
         action="append",
         default=default,
         help="use the device that `offtui device` serves there; may be repeated",
     )
-    add("--ctx", type=_type(_tokens), metavar="N", default=default, help="tokens of context")
-    add("--seed", type=_type(_seed), metavar="S", default=default, help="makes sampling repeatable")
-    add("--temp", type=_type(_temperature), metavar="T", default=default, help="temperature; 0 is greedy")
-    add("--max-tokens", type=_type(_tokens), metavar="N", default=default, help="tokens of an answer at most")
+    add("--ctx", type=argument_type(_tokens), metavar="N", default=default, help="tokens of context")
+    add("--seed", type=argument_type(_seed), metavar="S", default=default, help="makes sampling repeatable")
+    add("--temp", type=argument_type(_temperature), metavar="T", default=default, help="temperature; 0 is greedy")
+    add("--max-tokens", type=argument_type(_tokens), metavar="N", default=default, help="tokens of an answer at most")
 
 
 def options_from(arguments: argparse.Namespace, config: Config) -> Options:
@@ -153,7 +153,7 @@ def _temperature(text: str) -> float:
     return value
 
 
-def _type(parse: Callable[[str], T]) -> Callable[[str], T]:
+def argument_type(parse: Callable[[str], T]) -> Callable[[str], T]:
     """``parse`` as argparse wants it, which names the option in the message."""
 
     def parsed(text: str) -> T:

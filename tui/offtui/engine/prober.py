@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from offtui.plan.probe import DryRequest, DryResult, HeaderReply
+from offtui.plan.probe import DevicesReply, DryRequest, DryResult, HeaderReply
 from offtui.protocol.facts import Failure
 from offtui.text import clean_line
 
@@ -18,6 +18,9 @@ HEADER_SECONDS = 20.0
 """For all paths of one call; a header takes milliseconds, the imports under a second."""
 DRY_LOAD_SECONDS = 20.0
 """For all points of one call; a point takes a tenth of a second."""
+
+DEVICES_SECONDS = 20.0
+"""Starting the drivers of a GPU may take several."""
 
 _PYTHON = (sys.executable, "-P", "-m")
 
@@ -35,6 +38,14 @@ def read_headers(paths: Sequence[str], seconds: float = HEADER_SECONDS) -> list[
             failure = _failure(end, f"Reading {clean_line(left[0], 300)}", "The file may be broken on purpose.")
             replies.append(HeaderReply(path=left.pop(0), header=None, failure=failure))
     return replies
+
+
+def devices(rpc: Sequence[str] = (), seconds: float = DEVICES_SECONDS) -> DevicesReply:
+    """What llama.cpp has here, and at these RPC endpoints."""
+    lines, end = _run(["offtui.worker.dryload", "--devices", *rpc], b"", seconds)
+    if lines:
+        return msgspec.json.decode(lines[0], type=DevicesReply)
+    return DevicesReply(devices=(), failure=_failure(end, "Asking llama.cpp for its devices", ""))
 
 
 def dry_load(request: DryRequest, seconds: float = DRY_LOAD_SECONDS) -> list[DryResult]:

@@ -46,6 +46,10 @@ _FILE_TYPES = {
 """``general.file_type`` (``enum llama_ftype`` of llama.h) to its name."""
 
 
+_MIXES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+"""llama.cpp's guess of the mix by the type that most weights have."""
+
+
 def quant_name(file_type: int | None, sizes: Iterable[tuple[str, int]]) -> str:
     """The name of a file's quantisation.
 
@@ -63,4 +67,7 @@ def quant_name(file_type: int | None, sizes: Iterable[tuple[str, int]]) -> str:
     by_type: dict[str, int] = {}
     for name, size in sizes:
         by_type[name] = by_type.get(name, 0) + size
-    return max(by_type, key=lambda name: by_type[name]).upper() if by_type else ""
+    if not by_type:
+        return ""
+    most = max(by_type, key=lambda name: by_type[name]).upper()
+    return _MIXES.get(most, most)

@@ -6,7 +6,7 @@ import msgspec
 
 from offtui.gguf.header import Header
 from offtui.plan.settings import Device, Settings
-from offtui.plan.table import Model, Row, Table, table
+from offtui.plan.table import Model, PlacementKind, Row, Table, table
 from offtui.protocol.spec import LoadSpec
 from offtui.units import GIB, MIB, UNKNOWN
 
@@ -39,6 +39,9 @@ class Choice(msgspec.Struct, frozen=True):
     why: str
     """One sentence: ``"31 of 47 layers: 32 would need 11.4 of 11.1 GiB on CUDA0."``"""
     row: Row
+    placement: PlacementKind
+    fits: bool
+    """Whether the row fits; ``False`` where not even the strategy's smallest does."""
     budgets: tuple[Budget, ...]
     fits_ram: bool
     """Whether what stays in RAM fits what is available; mapped weights can be dropped, so it is a warning only."""
@@ -87,14 +90,15 @@ def budgets(
 
 def choose_from(rows: Table, budget: Sequence[Budget], ram_available: int | None) -> Choice:
     """The largest row that fits every device's budget; not bisected, as compute buffers are not monotonic."""
-    fitting = [row for row in rows.rows if fits(row, budget)]
-    row = fitting[-1] if fitting else rows.rows[0]
-    need = row.ram.kv + row.ram.compute + row.ram.weights
+    fitting = [index for index, row in enumerate(rows.rows) if fits(row, budget)]
+    index = fitting[-1] if fitting and budget else 0
+    row = rows.rows[index]
+    need = row.ram.total
     fits_ram = ram_available is None or need <= ram_available
-    why = _why(rows, row, budget, bool(fitting))
+    why = _why(rows, index, budget, bool(fitting))
     if not fits_ram and ram_available is not None:
         why += f" RAM is short: {need / GIB:.1f} of {ram_available / GIB:.1f} GiB."
-    return Choice(row.n_gpu_layers, why, row, tuple(budget), fits_ram)
+    return Choice(row.n_gpu_layers, why, row, rows.placement, bool(fitting), tuple(budget), fits_ram)
 
 
 def fits(row: Row, budget: Sequence[Budget]) -> bool:
@@ -107,27 +111,42 @@ def fits(row: Row, budget: Sequence[Budget]) -> bool:
     return True
 
 
-def _why(rows: Table, row: Row, budget: Sequence[Budget], any_fits: bool) -> str:
-    most = rows.rows[-1].n_gpu_layers
-    k = row.n_gpu_layers
+def _why(rows: Table, index: int, budget: Sequence[Budget], any_fits: bool) -> str:
+    row, most = rows.rows[index], rows.rows[-1].n_gpu_layers
     if not budget:
         return f"0 of {most} layers: there is no GPU device."
     unknown = [have.name for have in budget if have.bytes is None]
     if unknown:
-        return f"{k} of {most} layers: the free memory of {', '.join(unknown)} is unknown; ask for layers yourself."
+        names = ", ".join(unknown)
+        return f"{_count(rows, row, most)}: the free memory of {names} is unknown; ask for layers yourself."
     names = " and ".join(have.name for have in budget)
-    if k == most and any_fits:
+    if not any_fits:
+        short, need = _shortest(row, budget)
+        return f"Not even with the matrices of {row.n_kept} layers in RAM: {_needs(need, short, '')}."
+    if index == len(rows.rows) - 1:
         return f"All {most} layers: they need {_gib(row.vram.total)} of {_gib(_sum(budget))} GiB on {names}."
-    after = rows.rows[k + 1]
-    short, need = next(
-        (
-            (have, device.total)
-            for have, device in zip(budget, after.devices, strict=True)
-            if have.bytes is not None and device.total > have.bytes
-        ),
-        (budget[0], after.devices[0].total),
-    )
-    return f"{k} of {most} layers: {k + 1} would need {_gib(need)} of {_gib(short.bytes)} GiB on {short.name}."
+    after = rows.rows[index + 1]
+    short, need = _shortest(after, budget)
+    more = after.n_gpu_layers if rows.placement == "layers" else after.n_kept
+    return f"{_count(rows, row, most)}: {_needs(need, short, f'{more} ')}."
+
+
+def _count(rows: Table, row: Row, most: int) -> str:
+    if rows.placement == "layers":
+        return f"{row.n_gpu_layers} of {most} layers"
+    what = "feed-forward matrices" if rows.placement == "ffn" else "experts"
+    return f"All {most} layers, but the {what} of {row.n_kept} in RAM"
+
+
+def _needs(need: int, short: Budget, subject: str) -> str:
+    return f"{subject}would need {_gib(need)} of {_gib(short.bytes)} GiB on {short.name}"
+
+
+def _shortest(row: Row, budget: Sequence[Budget]) -> tuple[Budget, int]:
+    """The device that a row does not fit, and what it would need there."""
+    pairs = list(zip(budget, row.devices, strict=True))
+    over = [(have, device.total) for have, device in pairs if have.bytes is not None and device.total > have.bytes]
+    return over[0] if over else (pairs[0][0], pairs[0][1].total)
 
 
 def _sum(budget: Sequence[Budget]) -> int:

@@ -3,7 +3,7 @@
 import msgspec
 
 from offtui.gguf.header import Header
-from offtui.protocol.facts import Failure
+from offtui.protocol.facts import DeviceFacts, Failure
 from offtui.protocol.spec import LoadSpec
 
 
@@ -13,6 +13,13 @@ class HeaderReply(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     header: Header | None
     failure: Failure | None
+
+
+class DevicesReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Every ggml device, RPC ones that were asked for among them; or why one of those cannot be had."""
+
+    devices: tuple[DeviceFacts, ...]
+    failure: Failure | None = None
 
 
 class DryPoint(msgspec.Struct, frozen=True):

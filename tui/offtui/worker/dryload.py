@@ -1,5 +1,6 @@
 """The dry load: llama.cpp plans a load without allocating or reading weights, and says what it would need.
 
+``--devices ENDPOINT…`` prints a ``DevicesReply``. Without it,
 ``python -m offtui.worker.dryload`` reads a ``DryRequest`` as JSON from stdin and prints a ``DryResult`` per point as
 a line of JSON, each as soon as it is known. A disposable process: llama.cpp may abort it, and the context of a GPU
 backend lives until it ends. The parent sets the deadline.
@@ -9,12 +10,12 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from offtui.plan.probe import DryPoint, DryRequest, DryResult
+from offtui.plan.probe import DevicesReply, DryPoint, DryRequest, DryResult
 from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
 from offtui.units import MIB
@@ -37,12 +38,7 @@ def dry_loads(request: DryRequest, log: LogRing) -> Iterator[DryResult]:
     """Try the points one after the other in this process."""
     try:
         header = read_header(request.spec.model)
-        for endpoint in request.spec.rpc:
-            failure = rpc.check(endpoint)
-            if failure is not None:
-                raise WorkerError(failure)
-            if not llama.add_rpc_server(endpoint):
-                raise fail("rpc_mismatch", f"The RPC device {endpoint} was refused.")
+        _add_rpc(request.spec.rpc)
     except (WorkerError, UnreadableModel) as error:
         for point in request.points:
             yield DryResult(point, failure=error.failure)
@@ -55,6 +51,26 @@ def dry_loads(request: DryRequest, log: LogRing) -> Iterator[DryResult]:
             yield _dry_load(request.spec, point, overrides, log)
         except WorkerError as error:
             yield DryResult(point, failure=error.failure)
+
+
+def devices(endpoints: Sequence[str]) -> DevicesReply:
+    """Every device of this process, those of the RPC endpoints among them."""
+    try:
+        _add_rpc(endpoints)
+    except WorkerError as error:
+        return DevicesReply(devices=(), failure=error.failure)
+    return DevicesReply(devices=llama.all_device_facts())
+
+
+def _add_rpc(endpoints: Sequence[str]) -> None:
+    if endpoints and not llama.has_rpc():
+        raise fail("rpc_unreachable", "The installed llama.cpp was built without RPC, so --rpc cannot be used.")
+    for endpoint in endpoints:
+        failure = rpc.check(endpoint)
+        if failure is not None:
+            raise WorkerError(failure)
+        if not llama.add_rpc_server(endpoint):
+            raise fail("rpc_mismatch", f"The RPC device {endpoint} was refused.")
 
 
 def _dry_load(spec: LoadSpec, point: DryPoint, overrides: Any, log: LogRing) -> DryResult:
@@ -151,6 +167,10 @@ def main() -> int:
     os.dup2(2, 1)  # what native code prints is log
     log = LogRing()
     log.install()
+    if sys.argv[1:2] == ["--devices"]:
+        os.write(out, msgspec.json.encode(devices(sys.argv[2:])) + b"\n")
+        sys.stderr.flush()
+        os._exit(0)
     try:
         request = msgspec.json.decode(sys.stdin.buffer.read(), type=DryRequest)
     except msgspec.MsgspecError as error:

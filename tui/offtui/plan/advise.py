@@ -1,0 +1,64 @@
+"""What would help: a smaller context, a quantised cache, another placement; with what each frees and brings."""
+
+import msgspec
+
+from offtui.plan.report import Plan, Strategy, make_plan
+from offtui.plan.settings import CONTEXT_STEP, Settings, pad
+from offtui.plan.speed import Line
+from offtui.plan.table import Model
+from offtui.units import count_text, size_text
+
+WORTH = 1.05
+"""Times the tokens per second from which a change is worth saying."""
+SMALLEST_CONTEXT = 2048
+"""Tokens; nothing shorter is advised."""
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """One change and what it does."""
+
+    what: str
+    """``"n_ctx 4096"``, ``"KV cache in q8_0"``."""
+    frees: int
+    """Bytes of cache that are needed no more; 0 for a placement."""
+    tokens_per_s: float
+    """Predicted with it."""
+    times: float
+    """Of the tokens per second without it."""
+    n_gpu_layers: int
+
+    def __str__(self) -> str:
+        freed = f"frees {size_text(self.frees)}, " if self.frees else ""
+        return f"{self.what}: {freed}{self.n_gpu_layers} layers, about {self.times:.2g}× the tokens/s"
+
+
+def advise(
+    model: Model, settings: Settings, plan: Plan, line: Line, *, ram_available: int | None = None, n_past: int = 512
+) -> tuple[Advice, ...]:
+    """The changes that promise at least ``WORTH`` times the speed, best first; none without a device or where all fits."""
+    if not plan.target.devices or (plan.choice.fits and plan.choice.row == plan.table.rows[-1]):
+        return ()
+    cache = plan.choice.row.vram.kv + plan.choice.row.ram.kv
+    tries: list[tuple[str, Settings, Strategy]] = []
+    shorter = pad(settings.n_ctx // 2, CONTEXT_STEP)
+    if shorter >= SMALLEST_CONTEXT:
+        changed = msgspec.structs.replace(settings, n_ctx=shorter)
+        tries.append((f"a context of {count_text(shorter)} tokens", changed, plan.table.placement))
+    if settings.flash_attn and settings.type_k == settings.type_v == "f16":
+        changed = msgspec.structs.replace(settings, type_k="q8_0", type_v="q8_0")
+        tries.append(("the KV cache in q8_0", changed, plan.table.placement))
+    if plan.table.placement != "ffn":
+        tries.append(("feed-forward matrices of some layers in RAM, the rest on the GPU", settings, "ffn"))
+    if plan.table.placement != "experts" and model.weights.largest_experts:
+        tries.append(("experts of some layers in RAM, the rest on the GPU", settings, "experts"))
+    found: list[Advice] = []
+    for what, changed, strategy in tries:
+        other = make_plan(
+            model, changed, plan.target, line, strategy=strategy, ram_available=ram_available, n_past=n_past
+        )
+        times = other.rate.value / plan.rate.value
+        row = other.choice.row
+        if other.choice.fits and times >= WORTH and row.gpu_read > plan.choice.row.gpu_read:
+            frees = max(cache - row.vram.kv - row.ram.kv, 0)
+            found.append(Advice(what, frees, other.rate.value, times, row.n_gpu_layers))
+    return tuple(sorted(found, key=lambda advice: -advice.times))
