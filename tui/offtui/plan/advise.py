@@ -35,7 +35,7 @@ class Advice(msgspec.Struct, frozen=True):
 def advise(
     model: Model, settings: Settings, plan: Plan, line: Line, *, ram_available: int | None = None, n_past: int = 512
 ) -> tuple[Advice, ...]:
-    """The changes that promise at least ``WORTH`` times the speed, best first; none without a device or where all fits."""
+    """The changes that promise at least ``WORTH`` times the speed, best first; none where all fits."""
     if not plan.target.devices or (plan.choice.fits and plan.choice.row == plan.table.rows[-1]):
         return ()
     cache = plan.choice.row.vram.kv + plan.choice.row.ram.kv
