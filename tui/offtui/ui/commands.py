@@ -95,7 +95,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="app.back", title="Stop, or back to the prompt", keys=("escape",), action="back"),
     Command(
         id="app.interrupt",
-        title="Copy the selection, else stop, else clear the prompt; twice quits",
+        title="Copy, else stop, else clear, else quit",
         keys=("ctrl+c",),
         action="interrupt",
     ),

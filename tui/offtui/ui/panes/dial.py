@@ -208,8 +208,8 @@ def _meaning(layers: int, most: int) -> str:
     if layers == 1:
         return "1 = output layer only"
     if layers >= most:
-        return f"{most} = every layer and the output"
-    return f"{layers} = output layer and the last {layers - 1} of {most - 1} blocks"
+        return f"{most} = output + all {most - 1} blocks"
+    return f"{layers} = output + last {layers - 1} of {most - 1} blocks"
 
 
 def _why(state: SessionState) -> str:

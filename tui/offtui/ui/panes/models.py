@@ -93,9 +93,9 @@ class ModelsPane(Vertical):
     def on_library_read(self, message: LibraryRead) -> None:
         """Take over what was found."""
         message.stop()
-        own = self._own_files()
-        known = {_identity(file.path) for file in own}
-        self._files = (*own, *(file for file in message.files if _identity(file.path) not in known))
+        found = {_identity(file.path): file for file in message.files}
+        own = [found.pop(_identity(file.path), file) for file in self._own_files()]
+        self._files = (*own, *found.values())
         self._fill()
 
     def on_resize(self) -> None:
@@ -160,10 +160,9 @@ class ModelsPane(Vertical):
 def model_row(file: ModelFile, width: int, *, up: bool) -> Content:
     """Name at the left, quantisation and size at the right."""
     size = size_text(file.bytes)
-    quant = file.quant[:8] if width >= 34 else ""
-    tail = f"{quant:<8} {size:>9}" if quant or width >= 34 else f"{size:>9}"
-    name = clean_line(file.name)
+    tail = f"{file.quant[:8]:<8}{size:>9}" if width >= 34 else f"{size:>9}"
     room = max(width - len(tail) - 3, 4)
+    name = _bare_name(file) if width >= 34 else clean_line(file.name)
     shown = Content(name).truncate(room, ellipsis=True)
     style = "$error" if file.missing else "$quiet"
     return Content.assemble(
@@ -172,6 +171,14 @@ def model_row(file: ModelFile, width: int, *, up: bool) -> Content:
         " " * (room - shown.cell_length + 1),
         (tail, style),
     )
+
+
+def _bare_name(file: ModelFile) -> str:
+    """The name without the quantisation at its end, which stands in a column of its own."""
+    name = clean_line(file.name)
+    if file.quant and name.casefold().endswith(file.quant.casefold()):
+        return name[: -len(file.quant)].rstrip("-_. ") or name
+    return name
 
 
 def details(file: ModelFile) -> list[Content]:

@@ -93,7 +93,7 @@ class MonitorPane(Vertical, can_focus=True):
             return
         width = max(self.content_size.width, 20)
         self._set("#monitor-memory", self._memory(width))
-        self._set("#monitor-speed", [self._speed()])
+        self._set("#monitor-speed", [self._speed(width)])
         self._set("#monitor-graph", self._history(width))
         self._set("#monitor-turn", self._turn())
         problems = self.sample.problems if self.sample else ()
@@ -119,20 +119,27 @@ class MonitorPane(Vertical, can_focus=True):
         lines.append(Content(""))
         return lines
 
-    def _speed(self) -> Content:
+    def _speed(self, width: int) -> Content:
         turn = self.session.turn
         timings = self.session.last_timings
         rate = turn.tps if turn is not None else timings.tps if timings is not None else None
+        figure = f"{rate_text(rate)} t/s"
+        peak = self._peak()
+        scale = "" if peak is None else f"0–{_round_up(peak):g} t/s, 2 min"
         return Content.assemble(
             ("Generation".ljust(_LABEL), "$secondary"),
-            (f"{rate_text(rate)} t/s", "bold $primary" if turn is not None else "bold"),
+            (figure, "bold $primary" if turn is not None else "bold"),
+            (scale.rjust(width - _LABEL - len(figure)), "$quiet"),
         )
+
+    def _peak(self) -> float | None:
+        return self._rates.peak(self.sample.time - SPAN) if self.sample else None
 
     def _history(self, width: int) -> list[Content]:
         count = width * samples_per_column(self._graph)
         now = self.sample.time if self.sample else 0.0
         columns = self._rates.columns(count, min(SPAN, count * 1.0), now)
-        peak = self._rates.peak(now - SPAN)
+        peak = self._peak()
         if peak is None:
             return [Content.styled(text, "$line") for text in ("", "no answer in the last two minutes", "")]
         lines = render(columns, width, GRAPH_LINES, self._graph, high=_round_up(peak), fill=True)

@@ -12,6 +12,8 @@ from offtui.ui.widgets.draw import progress_bar, small_bar
 from offtui.ui.widgets.line import Line
 from offtui.units import count_text, gib, rate_text
 
+NAME = 16
+"""Cells of the name at least, where there is more than it to say."""
 _DOT = Content.styled(" · ", "$quiet")
 
 
@@ -122,7 +124,12 @@ def _memory(uses: list[DeviceUse]) -> Content | None:
 
 
 def _fit(parts: list[tuple[int, Content]], width: int) -> Content:
+    """Shorten the first part, the name, then leave out parts by their number, the highest first."""
     kept = list(parts)
+    excess = _length(kept) - width
+    if excess > 0:
+        number, name = kept[0]
+        kept[0] = (number, name.truncate(max(name.cell_length - excess, min(name.cell_length, NAME)), ellipsis=True))
     while len(kept) > 1 and _length(kept) > width:
         kept.remove(max(kept, key=lambda part: part[0]))
     return _DOT.join([content for _, content in kept])

@@ -27,6 +27,14 @@ _ABOUT = (
 )
 
 
+_REMAP = (
+    'Keys can be changed in config.toml, by the ids that the README lists: [keys] "dial.more" = "ctrl+up"; '
+    '"none" takes one away.'
+)
+_KEYS, _TITLE = 9, 34
+"""Cells of the columns."""
+
+
 class HelpScreen(ModalScreen[None]):
     """A page to scroll."""
 
@@ -57,20 +65,19 @@ def help_text(keys: Mapping[str, str]) -> Content:
     """The whole page."""
     lines = [Content(_ABOUT), Content("")]
     for where, head in _HEADS.items():
-        rows = [
-            _row(command, keys) for command in COMMANDS if command.where is where and (command.keys or command.slash)
-        ]
-        if rows:
-            lines += [Content.styled(head, "bold $primary"), *rows, Content("")]
-    lines.append(
-        Content.styled(
-            'Keys can be changed in config.toml: [keys] "dial.more" = "ctrl+up"; "none" takes one away.', "$quiet"
-        )
-    )
+        rows = [_row(command, keys) for command in COMMANDS if command.where is where and _is_listed(command)]
+        lines += [Content.styled(head, "bold $primary"), *rows, Content("")]
+    lines.append(Content.styled(_REMAP, "$quiet"))
     return Content("\n").join(lines)
 
 
+def _is_listed(command: Command) -> bool:
+    return bool(command.keys or command.slash) and command.id != "app.help_mark"
+
+
 def _row(command: Command, keys: Mapping[str, str]) -> Content:
-    names = " ".join(keys_of(command, keys)) or "–"
+    names = " ".join(keys_of(command, keys))
     slash = f"/{command.slash} {command.argument}".strip() if command.slash else ""
-    return Content.assemble((f"{names:<12}", "bold"), f"{command.title}", (f"   {slash}" if slash else "", "$quiet"))
+    return Content.assemble(
+        (f"  {names:<{_KEYS}}", "$accent"), f"{command.title:<{_TITLE}}", (f" {slash}" if slash else "", "$quiet")
+    )

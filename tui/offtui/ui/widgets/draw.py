@@ -41,13 +41,14 @@ def progress_bar(width: int, share: float) -> Content:
 
 
 def layer_strip(width: int, got: int, asked: int, draft: int | None, most: int) -> list[Content]:
-    """The dial: a cell per layer, the output layer first, as many lines as it takes.
+    """The dial: a cell per layer, the output layer first, as many lines of the same length as it takes.
 
     ``■`` lies on a device, ``▫`` was asked for but is not there, ``□`` would come with the draft, ``▪`` would go,
     ``·`` stays in RAM.
     """
     cells = [_layer(layer, got, asked, draft) for layer in range(1, most + 1)]
-    per_line = max(1, width)
+    lines = -(-len(cells) // max(1, width)) or 1
+    per_line = max(1, -(-len(cells) // lines))
     return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
 
 

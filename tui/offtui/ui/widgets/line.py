@@ -22,6 +22,8 @@ class Line(Widget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: list[Content] = [Content("")]
+        self._rows = 0
+        """Height that was set here; 0: none, the style sheet says it."""
 
     def show(self, content: Content | str) -> None:
         """Paint this one row."""
@@ -32,7 +34,8 @@ class Line(Widget):
         rows = len(lines)
         if self.display != bool(rows):
             self.display = bool(rows)
-        if rows and rows != len(self._lines):
+        if rows and rows != (self._rows or self.size.height):
+            self._rows = rows
             self.styles.height = rows
         self._paint_lines(list(lines))
 
