@@ -6,7 +6,7 @@ import pytest
 
 from offtui.gguf.header import Header
 from offtui.plan.settings import Device, Settings
-from offtui.plan.table import Model, Row, table
+from offtui.plan.table import Model, PlacementKind, Row, kept_patterns, table
 from offtui.protocol.events import Loaded, LoadFailed
 from offtui.protocol.facts import DeviceLedger
 from offtui.protocol.requests import Load
@@ -122,3 +122,29 @@ def test_two_devices_get_what_was_planned_for_each(
         assert abs(got.weights - want.weights) <= EXACT
         assert abs(got.kv - want.kv) <= EXACT
         assert abs(got.compute - want.compute) <= 12 * MIB
+
+
+@pytest.mark.parametrize(("placement", "name", "kept"), [("ffn", "llama", 5), ("experts", "qwen3moe", 3)])
+def test_matrices_that_stay_in_ram_are_where_the_plan_has_them(
+    tmp_path: Path, device: RunningDevice, placement: PlacementKind, name: str, kept: int
+) -> None:
+    path = shapes.write_random(tmp_path / "m.gguf", SHAPES[name]())
+    header = read_header(str(path))
+    spec = LoadSpec(
+        model=str(path),
+        n_gpu_layers=header.n_layer + 1,
+        n_ctx=2048,
+        n_threads=1,
+        rpc=(device.endpoint,),
+        on_cpu=kept_patterns(placement, kept),
+    )
+    remote, cpu = ledger(spec)
+    devices = [Device("RPC0", 8 * GIB, 8 * GIB)]
+    rows = table(Model.of(header), Settings.of(spec, header), devices, placement).rows
+    row = next(row for row in rows if row.n_kept == kept)
+    assert abs(remote.weights - row.devices[0].weights) <= EXACT
+    assert abs(remote.kv - row.devices[0].kv) <= EXACT
+    assert cpu.kv == row.ram.kv == 0
+    assert cpu.weights >= row.ram.weights - EXACT
+    assert abs(remote.compute - row.devices[0].compute) <= 5 * MIB
+    assert abs(cpu.compute - row.ram.compute) <= 5 * MIB

@@ -33,6 +33,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Shares of the layers per device; empty: by free memory, as llama.cpp does."""
     rpc: tuple[str, ...] = ()
     """RPC devices, ``host:port`` each."""
+    on_cpu: tuple[str, ...] = ()
+    """Patterns of tensors that stay in RAM whatever their layer (``tensor_buft_overrides``)."""
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,14 +24,11 @@ from offtui.worker.failures import WorkerError, diagnose, fail
 from offtui.worker.header import UnreadableModel, read_header
 from offtui.worker.llama import api
 from offtui.worker.logring import LogRing
+from offtui.worker.overrides import on_cpu
 
 _KV_INT, _KV_STR = 0, 3
 _CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): size =\s+([\d.]+) MiB")
 """The total of one cache; under ``no_alloc`` the per-device lines say 0."""
-
-
-class _Override(ctypes.Structure):
-    _fields_ = [("pattern", ctypes.c_char_p), ("buft", ctypes.c_void_p)]
 
 
 def dry_loads(request: DryRequest, log: LogRing) -> Iterator[DryResult]:
@@ -98,17 +95,6 @@ def _dry_load(spec: LoadSpec, point: DryPoint, overrides: Any, log: LogRing) -> 
         return result
     finally:
         api.llama_model_free(model)
-
-
-def on_cpu(patterns: tuple[str, ...]) -> Any:
-    """``tensor_buft_overrides`` that keep the tensors of these patterns in RAM; ``None`` for none. Keep it alive."""
-    if not patterns:
-        return None
-    buft = llama.lib.ggml_backend_cpu_buffer_type
-    buft.restype = ctypes.c_void_p
-    target = buft()
-    rows = [_Override(pattern.encode(), target) for pattern in patterns]
-    return (_Override * (len(rows) + 1))(*rows, _Override(None, None))
 
 
 def _context_parameters(spec: LoadSpec) -> Any:

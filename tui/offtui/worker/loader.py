@@ -24,6 +24,7 @@ from offtui.worker.failures import WorkerError, diagnose, fail
 from offtui.worker.header import read_header
 from offtui.worker.llama import api
 from offtui.worker.logring import LogRing
+from offtui.worker.overrides import on_cpu
 from offtui.worker.sampling import file_defaults
 from offtui.worker.template import ChatTemplate
 from offtui.worker.threads import default_threads
@@ -210,6 +211,9 @@ class Loader:
         if spec.tensor_split:
             shares = (ctypes.c_float * api.llama_max_devices())(*spec.tensor_split)
             parameters.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
+        kept = on_cpu(spec.on_cpu)
+        if kept is not None:
+            parameters.tensor_buft_overrides = ctypes.cast(kept, ctypes.c_void_p)
         last = -1.0
 
         def progress(fraction: float, _user_data: object) -> bool:
