@@ -9,7 +9,7 @@ import msgspec
 
 from offtui.gguf.header import Header
 from offtui.plan.cache import layer_bytes
-from offtui.plan.compute import Compute, compute
+from offtui.plan.compute import Compute, compute, copied_kv
 from offtui.plan.geometry import Geometry, geometry
 from offtui.plan.settings import Device, Settings
 from offtui.plan.weights import Group, Span, Weights, weights
@@ -159,6 +159,7 @@ class _Plan:
         self._g, self._w, self._settings, self._devices = model.geometry, model.weights, settings, devices
         self.compute: Compute = compute(model.geometry, model.weights, settings)
         self._narrow: Compute = compute(model.geometry, model.weights, settings, narrow=True)
+        self._copied = copied_kv(model.geometry, settings)
         narrow = [layer.windowed or not layer.k for layer in model.geometry.layers]
         self._first_narrow = narrow.index(False) if False in narrow else len(narrow)
         self._cuda = [is_cuda(device.name) for device in devices]
@@ -203,7 +204,7 @@ class _Plan:
         for index, have in enumerate(full.devices):
             mine = [groups[layer] for layer in range(kept) if placed[layer] == index]
             size = sum(group.cuda if self._cuda[index] else group.cpu for group in mine)
-            used = max(self.compute.partial, have.compute) if takes and mine else have.compute
+            used = max(self.compute.partial(0), have.compute) if takes and mine else have.compute
             devices.append(Bytes(have.weights - size, have.kv, used))
         moved = groups[:kept]
         read = sum(group.read for group in moved)
@@ -233,11 +234,11 @@ class _Plan:
         takes = self._settings.op_offload and takes_over(self._devices[index].name)
         if high <= low:
             # a device without layers still takes over large products, if it is the first
-            return c.none if takes and index == 0 else 0
+            return c.partial(self._copied[min(n_layer + 1 - k, n_layer)]) if takes and index == 0 else 0
         if k > n_layer and high > n_layer:
             return c.full
         if takes and k <= n_layer:
-            return c.partial
+            return c.partial(self._copied[n_layer + 1 - k])
         # blocks that only predict further tokens are placed, but never evaluated
         trunk = n_layer - self._g.n_nextn
         if low >= trunk:
