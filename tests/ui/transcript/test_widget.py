@@ -253,3 +253,20 @@ async def test_entries_are_replaced_and_removed_in_place() -> None:
         await until(pilot, lambda: " ▌ A\n ▌ A\n\n · b" in screen(app))
         transcript.remove_entry(1)
         await until(pilot, lambda: screen(app).startswith(" · b"))
+
+
+async def test_text_is_selected_with_the_mouse_and_copied_without_bars() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.transcript.append(Entry(1, "assistant", "one two\n\nthree four"))
+        await until(pilot, lambda: "three" in screen(app))
+        plain = app.transcript.render_line(1)
+        await pilot.mouse_down(Transcript, offset=(7, 1))
+        await pilot.hover(Transcript, offset=(8, 3))
+        await pilot.mouse_up(Transcript, offset=(8, 3))
+        await until(pilot, lambda: app.screen.get_selected_text() is not None)
+        assert (app.screen.get_selected_text() or "").startswith("two\n\nthree")
+        assert list(app.transcript.render_line(1)) != list(plain)
+        app.screen.clear_selection()
+        await pilot.pause()
+        assert app.transcript.render_line(1).text == plain.text

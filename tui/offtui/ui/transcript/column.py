@@ -255,8 +255,6 @@ class Column:
     def _lines(self, index: int) -> list[Line]:
         lines = self._items[index].lines
         if lines is None:
-            if not self._items[index].exact:
-                return []
             self.relay(index)
             lines = self._items[index].lines or []
         elif index in self._recent:

@@ -60,6 +60,7 @@ LOOKS = {
     "code-builtin": "color: $secondary;",
     "code-deleted": "color: $error;",
     "empty": "color: $foreground 75%;",
+    "selection": "background: $primary 40%;",
     "bar": "",
     "table": "",
 }
