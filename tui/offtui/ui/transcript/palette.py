@@ -67,9 +67,23 @@ LOOKS = {
 """Every name that may stand in a run's look, with its style; each is a component class ``transcript--NAME``."""
 
 
-def component_css(widget: str) -> str:
-    """The style sheet of the looks for a widget."""
-    return "\n".join(f"{widget} > .{PREFIX}{look} {{ {style} }}" for look, style in LOOKS.items())
+STYLE_SHEET = """
+Transcript {
+    height: 1fr;
+    overflow-x: hidden;
+    overflow-y: scroll;
+    scrollbar-size-vertical: 1;
+    scrollbar-background: $background;
+    scrollbar-background-hover: $background;
+    scrollbar-background-active: $background;
+    scrollbar-color: $foreground 18%;
+    scrollbar-color-hover: $foreground 32%;
+    scrollbar-color-active: $primary;
+    background: $background;
+    color: $foreground;
+}
+""" + "\n".join(f"Transcript > .{PREFIX}{look} {{ {style} }}" for look, style in LOOKS.items())
+"""Of the widget and all looks."""
 
 
 class Palette:

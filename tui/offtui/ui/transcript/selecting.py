@@ -24,7 +24,7 @@ def with_selection(row: Line, selection: Selection, number: int) -> Line:
 
 
 def selected_text(rows: Iterable[Line], first: int, selection: Selection) -> str:
-    """What is selected of consecutive rows, the first of which has number ``first``: without bars, margins and padding."""
+    """What is selected of consecutive rows, the first of which has number ``first``: without bars and padding."""
     lines: list[str] = []
     for number, row in enumerate(rows, first):
         span = selection.get_span(number)

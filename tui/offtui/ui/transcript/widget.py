@@ -16,7 +16,7 @@ from offtui.ui.transcript.column import Column
 from offtui.ui.transcript.grid import BLANK, Line, changed_cells
 from offtui.ui.transcript.message import empty_view, with_mark
 from offtui.ui.transcript.model import Entry, EntryState
-from offtui.ui.transcript.palette import LOOKS, PREFIX, Palette, component_css
+from offtui.ui.transcript.palette import LOOKS, PREFIX, STYLE_SHEET, Palette
 from offtui.ui.transcript.selecting import selected_text, with_selection
 
 FLUSH_SECONDS = 1 / 15
@@ -40,22 +40,7 @@ class Transcript(ScrollView, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {PREFIX + look for look in LOOKS}
 
-    DEFAULT_CSS = """
-    Transcript {
-        height: 1fr;
-        overflow-x: hidden;
-        overflow-y: scroll;
-        scrollbar-size-vertical: 1;
-        scrollbar-background: $background;
-        scrollbar-background-hover: $background;
-        scrollbar-background-active: $background;
-        scrollbar-color: $foreground 18%;
-        scrollbar-color-hover: $foreground 32%;
-        scrollbar-color-active: $primary;
-        background: $background;
-        color: $foreground;
-    }
-    """ + component_css("Transcript")
+    DEFAULT_CSS = STYLE_SHEET
 
     def __init__(
         self, *, empty: str = "", name: str | None = None, id: str | None = None, classes: str | None = None
