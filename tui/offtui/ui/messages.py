@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from offtui.gguf.library import ModelFile
 from offtui.monitor.sample import Sample
+
+if TYPE_CHECKING:
+    from offtui.gguf.library import ModelFile
 
 
 @dataclass
@@ -70,7 +73,7 @@ class ModelNeeded(Message):
 class LibraryRead(Message):
     """The folders have been searched for model files."""
 
-    files: tuple[ModelFile, ...]
+    files: "tuple[ModelFile, ...]"
 
 
 @dataclass

@@ -125,6 +125,18 @@ class ChatPane(Vertical):
             self.conversation.waiting.appendleft(question)
             self._next()
 
+    def scroll_transcript(self, rows: str) -> None:
+        """Scroll by ``page_up``, ``page_down``, ``up``, ``down``, or to the ``home`` or ``end``."""
+        transcript = self.transcript
+        {
+            "page_up": transcript.action_page_up,
+            "page_down": transcript.action_page_down,
+            "up": transcript.action_scroll_up,
+            "down": transcript.action_scroll_down,
+            "home": transcript.action_scroll_home,
+            "end": transcript.action_scroll_end,
+        }[rows]()
+
     def notice(self, text: str) -> None:
         """Say something in the app's own voice."""
         self._add(Entry(self._new_id(), "notice", text))

@@ -25,13 +25,11 @@ from offtui.ui.panes.chat import ChatPane
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.footer import KeyFooter
 from offtui.ui.panes.ledger import LedgerPane
-from offtui.ui.panes.models import ModelList, ModelsPane, Search
+from offtui.ui.panes.models import ModelList, ModelsPane
 from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
-from offtui.ui.ports import Desk, Engine
-from offtui.ui.screens.arrangement import MEDIUM, WIDE, Pane, beside, covering, pane_of, seen
-from offtui.ui.screens.choice import Choice, ChoiceScreen, command_choices
-from offtui.ui.screens.help import HelpScreen
+from offtui.ui.ports import Desk, Engine, Search
+from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
 from offtui.ui.settings import Settings
 from offtui.ui.steering import Steering
 from offtui.ui.themes import theme_files
@@ -55,8 +53,6 @@ class MainScreen(Screen[None]):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
-    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (MEDIUM, "-medium"), (WIDE, "-wide")]  # noqa: RUF012 -- Textual's own
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (15, "-high")]  # noqa: RUF012 -- Textual's own
     AUTO_FOCUS = "#prompt"
 
     session: var[SessionState] = var(SessionState())
@@ -65,7 +61,13 @@ class MainScreen(Screen[None]):
     open_pane: var[Pane] = var[Pane]("")
     """The pane that covers the chat."""
 
-    def __init__(self, options: Options, desk: Desk, search: Search, take_mail: Callable[[], Mail | None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        desk: Desk,
+        search: Search,
+        take_mail: Callable[[], Mail | None],
+    ) -> None:
         super().__init__()
         self._options = options
         self._desk = desk
@@ -81,7 +83,8 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Three columns over two rows; the style sheet says which are seen."""
-        # Before the first layout, so that nothing is ever laid out at a width it does not get.
+        # Before the first layout, so that nothing is ever laid out or styled for a size it does not get.
+        self._arrange()
         columns = beside(self._app.size.width)
         with Horizontal(id="body"):
             models = ModelsPane(self._search, self._options.model, id="models").data_bind(MainScreen.session)
@@ -279,15 +282,7 @@ class MainScreen(Screen[None]):
 
     def action_scroll_chat(self, rows: str) -> None:
         """Scroll the transcript while typing."""
-        transcript = self.chat.transcript
-        {
-            "page_up": transcript.action_page_up,
-            "page_down": transcript.action_page_down,
-            "up": transcript.action_scroll_up,
-            "down": transcript.action_scroll_down,
-            "home": transcript.action_scroll_home,
-            "end": transcript.action_scroll_end,
-        }[rows]()
+        self.chat.scroll_transcript(rows)
 
     def action_copy_answer(self) -> None:
         """Copy the newest answer as it was written."""
@@ -297,16 +292,22 @@ class MainScreen(Screen[None]):
 
     def action_theme(self) -> None:
         """Choose colours from a list."""
+        from offtui.ui.screens.choice import Choice, ChoiceScreen
+
         names = sorted(theme_files())
         self._app.push_screen(ChoiceScreen("Colours", [Choice(name, name) for name in names]), self._theme_chosen)
 
     def action_palette(self) -> None:
         """Choose a command from a list."""
+        from offtui.ui.screens.choice import ChoiceScreen, command_choices
+
         choices = command_choices(self._situation(), self._keys)
         self._app.push_screen(ChoiceScreen("Commands", choices), self._command_chosen)
 
     def action_help(self) -> None:
         """Every command and its keys."""
+        from offtui.ui.screens.help import HelpScreen
+
         self._app.push_screen(HelpScreen(self._keys))
 
     def _theme_chosen(self, name: str | None) -> None:
@@ -337,10 +338,6 @@ class MainScreen(Screen[None]):
         """Take the session over and have the first model loaded."""
         self.steering.attach(engine)
 
-    def flash(self, text: str) -> None:
-        """Say a word in the last row."""
-        self._flash(text)
-
     @property
     def _app(self) -> App[None]:
         return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
@@ -361,10 +358,10 @@ class MainScreen(Screen[None]):
         self._arrange()
 
     def _arrange(self) -> None:
-        if not self.is_mounted:
-            return
-        self.set_class(bool(self.open_pane), "-covered")
-        for id, shown in seen(self._app.size.width, self.open_pane).items():
+        size = self._app.size
+        for name, belongs in size_classes(size.width, size.height, self.open_pane).items():
+            self.set_class(belongs, name)
+        for id, shown in seen(size.width, self.open_pane).items() if self.is_mounted else ():
             widget = self.query_one(f"#{id}")
             if widget.display != shown:
                 widget.display = shown
