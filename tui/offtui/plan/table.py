@@ -169,6 +169,9 @@ class _Plan:
         self._cuda_kv = [0, *accumulate(layer_bytes(model.geometry, settings, cuda=True))]
         self._read = [0, *accumulate(group.read for group in model.weights.layers)]
         self._shares = _shares(settings, devices)
+        takers = (index for index, device in enumerate(devices) if takes_over(device.name))
+        self._taker = next(takers, None) if settings.op_offload else None
+        """The device that evaluates large products whose weights lie in RAM: the first that does so at all."""
         self._spans = _prefix_spans(model.weights)
 
     def row(self, k: int) -> Row:
@@ -200,15 +203,18 @@ class _Plan:
             return full
         placed = layer_devices(self._g.n_layer, self._g.n_layer + 1, self._shares)
         devices: list[Bytes] = []
-        takes = self._settings.op_offload and takes_over(self._devices[0].name)
         for index, have in enumerate(full.devices):
             mine = [groups[layer] for layer in range(kept) if placed[layer] == index]
             size = sum(group.cuda if self._cuda[index] else group.cpu for group in mine)
-            used = max(self.compute.partial(0), have.compute) if takes and mine else have.compute
+            used = max(self.compute.partial(0), have.compute) if index == self._taker else have.compute
             devices.append(Bytes(have.weights - size, have.kv, used))
         moved = groups[:kept]
         read = sum(group.read for group in moved)
-        host = full.ram.compute if takes else max(full.ram.compute, self.compute.host_layers + self.compute.output)
+        host = (
+            full.ram.compute
+            if self._taker is not None
+            else max(full.ram.compute, self.compute.host_layers + self.compute.output)
+        )
         ram = Bytes(full.ram.weights + sum(group.cpu for group in moved), full.ram.kv, host)
         spans = dict(self._w.input.spans)
         for group in moved:
@@ -231,10 +237,10 @@ class _Plan:
 
     def _compute(self, index: int, k: int, low: int, high: int) -> int:
         c, n_layer = self.compute, self._g.n_layer
-        takes = self._settings.op_offload and takes_over(self._devices[index].name)
+        takes = index == self._taker
         if high <= low:
-            # a device without layers still takes over large products, if it is the first
-            return c.partial(self._copied[min(n_layer + 1 - k, n_layer)]) if takes and index == 0 else 0
+            # without layers it still takes over large products
+            return c.partial(self._copied[min(n_layer + 1 - k, n_layer)]) if takes else 0
         if k > n_layer and high > n_layer:
             return c.full
         if takes and k <= n_layer:
@@ -254,8 +260,7 @@ class _Plan:
 
     def _host(self, k: int) -> int:
         c, n_layer = self.compute, self._g.n_layer
-        first_takes = self._devices and self._settings.op_offload and takes_over(self._devices[0].name)
-        if k > n_layer or first_takes:
+        if k > n_layer or self._taker is not None:
             return c.host
         if k == 0:
             return max(c.full, c.host_layers)
