@@ -232,6 +232,20 @@ async def test_themes_change_the_colours() -> None:
         await until(pilot, lambda: list(app.transcript.render_line(0)) != list(before))
 
 
+async def test_faint_text_is_dim_in_the_colours_of_the_terminal() -> None:
+    app = Host()
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.transcript.append(Entry(1, "assistant", "yes", stamp="4/13 layers"))
+        app.theme = "ansi-dark"
+
+        def dim() -> bool:
+            return any(
+                segment.style is not None and bool(segment.style.dim) for segment in app.transcript.render_line(2)
+            )
+
+        await until(pilot, dim)
+
+
 async def test_ten_thousand_messages_open_at_once_and_scroll_home() -> None:
     app = Host()
     async with app.run_test(size=(120, 40)) as pilot:

@@ -1,5 +1,8 @@
 """The looks of the transcript, as the theme in force draws them."""
 
+import re
+from collections.abc import Iterator
+
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
@@ -7,6 +10,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from offtui.ui.transcript.grid import Line, line_cells
+
+_FAINT = re.compile(r"color: \$foreground [1-6]\d%")
 
 PREFIX = "transcript--"
 
@@ -67,6 +72,15 @@ LOOKS = {
 """Every name that may stand in a run's look, with its style; each is a component class ``transcript--NAME``."""
 
 
+def _rules() -> Iterator[str]:
+    """Rules of the looks. The terminal's own colours cannot be mixed, so a faint look is dim where they are used."""
+    for look, style in LOOKS.items():
+        yield f"Transcript > .{PREFIX}{look} {{ {style} }}"
+        if _FAINT.match(style):
+            italic = "italic " if "italic" in style else ""
+            yield f"Transcript:ansi > .{PREFIX}{look} {{ text-style: {italic}dim; }}"
+
+
 STYLE_SHEET = """
 Transcript {
     height: 1fr;
@@ -82,7 +96,7 @@ Transcript {
     background: $background;
     color: $foreground;
 }
-""" + "\n".join(f"Transcript > .{PREFIX}{look} {{ {style} }}" for look, style in LOOKS.items())
+""" + "\n".join(_rules())
 """Of the widget and all looks."""
 
 

@@ -75,6 +75,7 @@ class Prompt(TextArea, inherit_bindings=False):
         &:focus { border: round $primary; }
         & .text-area--cursor-line { background: transparent; }
         & .text-area--placeholder { color: $foreground 40%; }
+        &:ansi .text-area--placeholder { text-style: dim; }
     }
     """
 
