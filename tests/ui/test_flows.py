@@ -82,6 +82,28 @@ async def test_esc_stops_and_the_partial_answer_stays() -> None:
         assert [message.content for message in screen.app.main.chat.conversation.messages()] == ["why?", "half"]
 
 
+async def test_stopping_takes_back_what_waits() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.ask("one")
+        await screen.until(lambda: screen.phase is Phase.GENERATING)
+        await screen.ask("two")
+        await screen.ask("three")
+        await screen.press("x", "escape")
+        engine.end("cancelled")
+        await screen.until(lambda: screen.phase is Phase.READY)
+        assert screen.app.main.chat.prompt.text == "two\nthree\nx"
+        assert len(engine.submitted) == 1
+
+
+async def test_a_long_complaint_is_said_in_the_chat_where_the_last_row_is_too_short() -> None:
+    async with with_recorder(size=(58, 20)) as (screen, engine):
+        await ready(screen, engine)
+        await screen.ask("/ngl 99")
+        assert screen.said()[-1][0] == "error"
+        assert "99 is too many" in screen.said()[-1][1]
+
+
 async def test_esc_never_clears_what_is_typed_and_never_quits() -> None:
     async with with_recorder() as (screen, engine):
         await ready(screen, engine)
@@ -246,7 +268,7 @@ async def test_a_mistake_in_a_command_is_said_and_the_text_stays(text: str) -> N
         await ready(screen, engine)
         await screen.ask(text)
         assert screen.app.main.chat.prompt.text == text
-        assert len(screen.line("footer")) > 20
+        assert len(screen.line("footer")) > 20 or screen.said()[-1][0] == "error"
         assert len(engine.wanted) == 1
         assert screen.app.is_running
 

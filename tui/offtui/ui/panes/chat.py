@@ -103,13 +103,12 @@ class ChatPane(Vertical):
             self._next()
         self._paint_waiting()
 
-    def take_back_waiting(self) -> bool:
-        """Put the newest waiting question back into an empty prompt; whether there was one."""
-        if not self.conversation.waiting or self.prompt.text:
-            return False
-        self.prompt.restore(self.conversation.waiting.pop())
-        self._paint_waiting()
-        return True
+    def take_back_waiting(self) -> None:
+        """Put the waiting questions back into the prompt: whoever stops an answer does not want the next one."""
+        if self.conversation.waiting:
+            self.prompt.restore("\n".join(self.conversation.waiting))
+            self.conversation.waiting.clear()
+            self._paint_waiting()
 
     def begin_anew(self) -> None:
         """A new chat; the one before is gone from the screen."""

@@ -179,7 +179,7 @@ class MainScreen(Screen[None]):
             call = slash.parse(message.text)
             self._run_call(call)
         except OfftuiError as error:
-            self._flash(str(error), "$error")
+            self._complain(error)
             return
         prompt = self.chat.prompt
         if prompt.text == message.text:
@@ -205,7 +205,8 @@ class MainScreen(Screen[None]):
     # Actions
 
     def action_stop(self) -> None:
-        """Stop the load or the turn."""
+        """Stop the load or the turn; questions that wait go back to the prompt."""
+        self.chat.take_back_waiting()
         self.steering.stop()
 
     def action_back(self) -> None:
@@ -213,7 +214,7 @@ class MainScreen(Screen[None]):
         if self.open_pane or not self._in_chat():
             self.action_leave_pane()
         elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
-            self.steering.stop()
+            self.action_stop()
         else:
             self.chat.prompt.focus()
 
@@ -230,7 +231,7 @@ class MainScreen(Screen[None]):
         if selected:
             self._flash(self._desk.copy(selected), "$primary")
         elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
-            self.steering.stop()
+            self.action_stop()
         elif prompt.text:
             prompt.take()
         elif now - self._interrupted < TWICE:
@@ -315,7 +316,7 @@ class MainScreen(Screen[None]):
             try:
                 self._desk.wear(name)
             except OfftuiError as error:
-                self._flash(str(error), "$error")
+                self._complain(error)
 
     async def _command_chosen(self, id: str | None) -> None:
         if id is None:
@@ -344,6 +345,11 @@ class MainScreen(Screen[None]):
 
     def _flash(self, text: str, style: str = "$accent") -> None:
         self.query_one(KeyFooter).flash(text, style)
+
+    def _complain(self, error: OfftuiError) -> None:
+        """In the last row, or in the chat where that is too short."""
+        if not self.query_one(KeyFooter).complain(str(error)):
+            self.chat.error(str(error))
 
     def _open(self, pane: Pane, focused: Widget) -> None:
         self.open_pane = covering(pane, self._app.size.width)
