@@ -198,6 +198,23 @@ async def test_a_resize_wraps_again_and_keeps_the_place() -> None:
         assert screen(app).rstrip().endswith("word")
 
 
+async def test_rows_that_came_are_not_counted_again_when_the_width_changes() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 10)) as pilot:
+        transcript = app.transcript
+        transcript.begin(1)
+        transcript.feed(TEN_LINES)
+        await until(pilot, lambda: "line 9▍" in screen(app))
+        transcript.action_scroll_home()
+        transcript.feed("\n\nmore")
+        await until(pilot, lambda: transcript.unseen_rows == 2)
+        await pilot.resize_terminal(50, 10)
+        await until(pilot, lambda: transcript.virtual_size.width < 50)
+        transcript.feed("\n\nmore")
+        await until(pilot, lambda: transcript.unseen_rows >= 4)
+        assert transcript.unseen_rows == 4
+
+
 async def test_only_the_cells_that_changed_are_drawn_again() -> None:
     app = Host()
     async with app.run_test(size=(80, 30)) as pilot:
