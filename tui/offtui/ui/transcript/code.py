@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from functools import lru_cache
 from time import thread_time
-
-from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name  # pyright: ignore[reportUnknownVariableType]: untyped options
-from pygments.util import ClassNotFound
+from typing import TYPE_CHECKING
 
 from offtui.ui.transcript.grid import Line, Run, clip, pad, settle
 from offtui.ui.transcript.wrap import joined, wrap_hard
+
+if TYPE_CHECKING:
+    from pygments.lexer import Lexer
 
 HIGHLIGHT_LIMIT = 20_000
 """Characters; longer code is shown without highlighting."""
@@ -138,9 +138,13 @@ def _look(kind: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _lexer(language: str) -> Lexer | None:
-    if language.lower() in _SLOW:
+def _lexer(language: str) -> "Lexer | None":
+    """Pygments takes 30 ms to import: not before there is code."""
+    if not language or language.lower() in _SLOW:
         return None
+    from pygments.lexers import get_lexer_by_name  # pyright: ignore[reportUnknownVariableType]: untyped options
+    from pygments.util import ClassNotFound
+
     try:
         return get_lexer_by_name(language.lower(), stripnl=False, ensurenl=False)
     except ClassNotFound:
