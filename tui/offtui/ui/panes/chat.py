@@ -42,6 +42,8 @@ class ChatPane(Vertical):
         self.conversation = Conversation(system_prompt)
         self._keys = keys
         self._next_entry = 1
+        self._said = False
+        """Something stands in the transcript."""
         self._layers = LayerCount(0, 0, 0)
         self._told: Failure | None = None
 
@@ -71,7 +73,7 @@ class ChatPane(Vertical):
         """Ask what waits as soon as there is somebody to answer."""
         if not self.is_mounted:
             return
-        if not self.transcript.entries and (text := welcome(state, self._keys)) != self.transcript.empty:
+        if not self._said and (text := welcome(state, self._keys)) != self.transcript.empty:
             self.transcript.empty = text
         if state.phase is Phase.READY:
             self._next()
@@ -114,6 +116,7 @@ class ChatPane(Vertical):
         """A new chat; the one before is gone from the screen."""
         self.conversation.clear()
         self.transcript.clear()
+        self._said = False
         self.transcript.empty = welcome(self.session, self._keys)
         self._paint_waiting()
 
@@ -248,6 +251,7 @@ class ChatPane(Vertical):
 
     def _add(self, entry: Entry) -> None:
         self.transcript.append(entry)
+        self._said = True
 
     def _paint_waiting(self) -> None:
         line = self.query_one("#waiting", Line)

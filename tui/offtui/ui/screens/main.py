@@ -38,8 +38,7 @@ from offtui.ui.widgets.prompt import Prompt
 
 FLUSH = 1 / 15
 """Seconds between two looks into the mailbox while an answer is written."""
-TWICE = 2.0
-"""Seconds within which a second Ctrl+C quits."""
+TWICE = 2.0  # seconds within which a second Ctrl+C quits
 _PLACES: dict[type[DOMNode], Where] = {
     Prompt: Where.PROMPT,
     Transcript: Where.CHAT,
@@ -138,7 +137,8 @@ class MainScreen(Screen[None]):
                 self._pump.resume()
             else:
                 self._pump.pause()
-        self._look_around()
+        if before.phase is not after.phase or before.loaded is not after.loaded:
+            self._look_around()
 
     def watch_open_pane(self) -> None:
         """Cover the chat, or uncover it."""
