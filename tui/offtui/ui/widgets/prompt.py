@@ -187,8 +187,6 @@ class Prompt(TextArea, inherit_bindings=False):
             event.stop()
             event.prevent_default()
             await self.run_action(binding.action)
-            return
-        await super()._on_key(event)
 
     def _enter(self, in_burst: bool) -> None:
         """Send, but for a backslash before the cursor. Within a burst, wait for what follows before deciding."""
