@@ -52,6 +52,13 @@ async def test_an_empty_transcript_invites_in_the_middle() -> None:
         assert "Other words." in screen(app)
 
 
+async def test_an_invitation_that_is_too_tall_loses_its_empty_rows_first() -> None:
+    app = Host()
+    async with app.run_test(size=(40, 3)) as pilot:
+        await pilot.pause()
+        assert [row.strip() for row in screen(app).split("\n")] == ["Welcome", "━" * 7, "Ask anything."]
+
+
 async def test_an_answer_streams_in_and_is_stamped() -> None:
     app = Host()
     async with app.run_test(size=(40, 12)) as pilot:
