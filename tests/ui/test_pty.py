@@ -139,7 +139,7 @@ def test_a_hostile_name_neither_acts_nor_crashes(tmp_path: Path, name: str) -> N
         terminal.type("dirty\r")
         terminal.shows("word4")
         terminal.key("\x1bOQ")
-        terminal.shows("model files")
+        terminal.shows("model file")
         terminal.key(CTRL_Q)
         assert terminal.ended() == 0
         raw = re.sub(rb"\x1b\]22;[a-z-]*\x07", b"", terminal.raw)  # Textual's own: the shape of the mouse pointer

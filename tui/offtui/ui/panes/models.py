@@ -150,7 +150,8 @@ class ModelsPane(Vertical):
         index = next((i for i, file in enumerate(self._shown) if file.path == chosen), 0 if self._shown else None)
         rows.highlighted = index
         count = f"{len(self._shown)} of {len(self._files)}" if words else f"{len(self._files)}"
-        self.query_one("#models-note", Line).show(Content.styled(f"{count} model files", "$quiet"))
+        noun = "model file" if count == "1" else "model files"
+        self.query_one("#models-note", Line).show(Content.styled(f"{count} {noun}", "$quiet"))
         self._paint_details()
 
     def _paint_details(self) -> None:

@@ -8,8 +8,8 @@ Pane = Literal["", "models", "monitor", "dial"]
 
 NARROW, MEDIUM, WIDE = 60, 110, 160
 """Columns from which there is room for the keys below the chat, for monitor and dial beside it, for the models too."""
-HIGH = 15
-"""Rows from which there is room for the keys."""
+HIGH, TALL = 15, 34
+"""Rows from which there is room for the keys, and for space between the panes."""
 
 
 def size_classes(width: int, height: int, pane: Pane) -> dict[str, bool]:
@@ -19,6 +19,7 @@ def size_classes(width: int, height: int, pane: Pane) -> dict[str, bool]:
         "-narrow": NARROW <= width < MEDIUM,
         "-wide": width >= WIDE,
         "-low": height < HIGH,
+        "-short": height < TALL,
         "-covered": bool(pane),
     }
 
