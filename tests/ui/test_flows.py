@@ -52,7 +52,7 @@ async def test_what_is_typed_ahead_waits_its_turn() -> None:
     async with with_recorder() as (screen, engine):
         await screen.ask("while loading")
         assert engine.submitted == []
-        assert "1 waiting" in screen.line("waiting")
+        assert "1 waiting" in screen.line("above")
         await ready_after(screen, engine)
         await screen.until(lambda: len(engine.submitted) == 1)
         await screen.ask("while answering")
@@ -260,6 +260,15 @@ async def test_slash_commands() -> None:
         assert screen.app.theme == "paper"
         await screen.ask("/new")
         await screen.until(lambda: screen.said() == [])
+
+
+async def test_commands_are_named_while_they_are_typed() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.press("slash", "t")
+        await screen.until(lambda: screen.line("above") == "/temp T | auto  /theme [NAME]")
+        await screen.press("e", "space", "1")
+        await screen.until(lambda: not screen.app.main.query_one("#above").display)
 
 
 @pytest.mark.parametrize("text", ["/ngl 99", "/ngl x", "/nope", "/theme nope", "/temp hot", "/quit now"])

@@ -39,18 +39,6 @@ class ModelChosen(Message):
 
 
 @dataclass
-class StopWanted(Message):
-    """Intent: stop the load or the turn that is running."""
-
-
-@dataclass
-class CommandChosen(Message):
-    """Intent: run the command of that id, as from the palette."""
-
-    id: str
-
-
-@dataclass
 class SlashTyped(Message):
     """Intent: run what was typed after ``/`` in the prompt."""
 

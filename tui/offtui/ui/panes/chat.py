@@ -8,6 +8,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.reactive import var
+from textual.widgets import TextArea
 
 from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.protocol.events import Loaded, LoadFailed, Piece, TurnEnded, TurnFailed
@@ -18,7 +19,7 @@ from offtui.ui.commands import Where, bindings
 from offtui.ui.conversation import Conversation, Outcome, Turn
 from offtui.ui.messages import ModelNeeded, SlashTyped, TurnAsked
 from offtui.ui.panes.welcome import welcome
-from offtui.ui.slash import is_slash
+from offtui.ui.slash import hints, is_slash
 from offtui.ui.transcript import Entry, Transcript
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.prompt import Prompt
@@ -31,7 +32,7 @@ _STOPS = {
 
 
 class ChatPane(Vertical):
-    """Transcript, the line of waiting questions, prompt."""
+    """Transcript, a row for what waits and for hints, prompt."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.CHAT)]
 
@@ -50,14 +51,14 @@ class ChatPane(Vertical):
     def compose(self) -> ComposeResult:
         """From the top down."""
         yield Transcript(id="transcript", empty=welcome(self.session, self._keys))
-        yield Line(id="waiting")
+        yield Line(id="above")
         prompt = Prompt(id="prompt", placeholder="Ask something, or / for a command")
         prompt.cursor_blink = False  # a blink is 160 bytes, twice a second, for ever
         yield prompt
 
     def on_mount(self) -> None:
         """Nothing has been said yet."""
-        self._paint_waiting()
+        self._paint_above()
 
     @property
     def prompt(self) -> Prompt:
@@ -85,6 +86,11 @@ class ChatPane(Vertical):
     def _centre(self) -> None:
         self.transcript.empty = self.transcript.empty
 
+    def on_text_area_changed(self, message: TextArea.Changed) -> None:
+        """While a command is typed, say which there are."""
+        message.stop()
+        self._paint_above()
+
     def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
         """A question, or a command."""
         message.stop()
@@ -103,14 +109,14 @@ class ChatPane(Vertical):
         self.conversation.waiting.append(question)
         if self.session.phase is Phase.READY:
             self._next()
-        self._paint_waiting()
+        self._paint_above()
 
     def take_back_waiting(self) -> None:
         """Put the waiting questions back into the prompt: whoever stops an answer does not want the next one."""
         if self.conversation.waiting:
             self.prompt.restore("\n".join(self.conversation.waiting))
             self.conversation.waiting.clear()
-            self._paint_waiting()
+            self._paint_above()
 
     def begin_anew(self) -> None:
         """A new chat; the one before is gone from the screen."""
@@ -118,7 +124,7 @@ class ChatPane(Vertical):
         self.transcript.clear()
         self._said = False
         self.transcript.empty = welcome(self.session, self._keys)
-        self._paint_waiting()
+        self._paint_above()
 
     def regenerate(self) -> None:
         """Answer the last question again."""
@@ -178,7 +184,7 @@ class ChatPane(Vertical):
         turn = conversation.ask(conversation.waiting.popleft())
         self._add(Entry(self._new_id(), "user", turn.question))
         self.transcript.begin(self._new_id(), name=wording.model_name(self.session))
-        self._paint_waiting()
+        self._paint_above()
         self.post_message(TurnAsked(turn.id))
 
     def _piece(self, piece: Piece) -> None:
@@ -253,13 +259,15 @@ class ChatPane(Vertical):
         self.transcript.append(entry)
         self._said = True
 
-    def _paint_waiting(self) -> None:
-        line = self.query_one("#waiting", Line)
-        waiting = self.conversation.waiting
-        line.display = bool(waiting)
-        if waiting:
-            line.show(
-                Content.assemble(
-                    (f"{len(waiting)} waiting", "$accent"), (f" · next: {clean_line(waiting[0], 200)}", "$quiet")
-                )
-            )
+    def _paint_above(self) -> None:
+        """The row above the prompt: the commands that what is typed may become, else what waits."""
+        line = self.query_one("#above", Line)
+        waiting, commands = self.conversation.waiting, hints(self.prompt.text)
+        if commands:
+            named = [((f"/{command.slash}", "$primary"), (f" {command.argument}", "$quiet")) for command in commands]
+            line.show_lines([Content("  ").join(Content.assemble(*parts) for parts in named)])
+        elif waiting:
+            count = (f"{len(waiting)} waiting", "$accent")
+            line.show_lines([Content.assemble(count, (f" · next: {clean_line(waiting[0], 200)}", "$quiet"))])
+        else:
+            line.show_lines([])
