@@ -264,8 +264,11 @@ class ChatPane(Vertical):
         line = self.query_one("#above", Line)
         waiting, commands = self.conversation.waiting, hints(self.prompt.text)
         if commands:
-            named = [((f"/{command.slash}", "$primary"), (f" {command.argument}", "$quiet")) for command in commands]
-            line.show_lines([Content("  ").join(Content.assemble(*parts) for parts in named)])
+            names = [
+                Content.assemble((f"/{command.slash}", "$primary"), (f" {command.argument}".rstrip(), "$quiet"))
+                for command in commands
+            ]
+            line.show_lines([Content("  ").join(names)])
         elif waiting:
             count = (f"{len(waiting)} waiting", "$accent")
             line.show_lines([Content.assemble(count, (f" · next: {clean_line(waiting[0], 200)}", "$quiet"))])
