@@ -10,7 +10,7 @@ from offtui.plan.speed import Rate
 from offtui.plan.table import Bytes
 from offtui.plan.truth import Difference
 from offtui.protocol.spec import LoadSpec
-from offtui.units import GIB, gib, rate_text, size_text
+from offtui.units import GIB, MIB, gib, rate_text, size_text
 
 Fit = Literal["fits", "too much", "unknown"]
 
@@ -116,6 +116,8 @@ def part_of(need: int, budget: int | None) -> str:
     if budget is None:
         return size_text(need)
     if max(need, budget) < GIB:
-        return f"{need / 1024**2:.0f} of {budget / 1024**2:.0f} MiB"
+        return f"{need / MIB:.0f} of {budget / MIB:.0f} MiB"
+    if min(need, budget) < GIB / 10:
+        return f"{size_text(need)} of {size_text(budget)}"
     digits = 2 if max(need, budget) < 10 * GIB else 1
     return f"{gib(need, digits)} of {gib(budget, digits)} GiB"
