@@ -98,6 +98,8 @@ class Scene:
     read: list[str] = field(default_factory=list[str])
     asked: list[DryRequest] = field(default_factory=list[DryRequest])
     stall: threading.Event | None = None
+    bandwidth: float | None = None
+    times_measured: int = 0
 
     def __post_init__(self) -> None:
         self.state = SessionState()
@@ -105,7 +107,7 @@ class Scene:
             store=lambda: Store(self.file),
             read_headers=self._read_headers,
             dry_load=self._dry_load,
-            bandwidth=lambda: 20e9,
+            bandwidth=self._measure_bandwidth,
             ram_available=lambda: RAM_FREE,
         )
         self.planner = Planner(self.views.append, tools, quiet=0.02)
@@ -148,6 +150,10 @@ class Scene:
         failure = Failure("not_gguf", "It is no GGUF.")
         pairs = zip(paths, found, strict=True)
         return [HeaderReply(path=path, header=got, failure=None if got else failure) for path, got in pairs]
+
+    def _measure_bandwidth(self) -> float | None:
+        self.times_measured += 1
+        return self.bandwidth
 
     def _dry_load(self, request: DryRequest, *, leash: Leash | None) -> list[DryResult]:
         self.asked.append(request)

@@ -14,6 +14,7 @@ from offtui.monitor.sample import GpuProcess, GpuSample, ProcessSample, Sample
 from offtui.plan.probe import DryRequest, DryResult
 from offtui.planner.view import fit_line, need_line, part_of, rate_line, rough
 from offtui.protocol.events import DeviceMemory
+from offtui.store.measurements import Store
 from offtui.units import GIB, MIB
 from tests.fakes import gguf_shapes as shapes
 from tests.planner.scene import RAM_FREE, Scene, header_at, loaded_as_planned
@@ -200,6 +201,17 @@ def test_llama_cpp_is_asked_when_it_is_quiet_and_wins(tmp_path: Path, header: He
         scene.answer(9.0)
         scene.until(lambda: scene.view.rows[20].runs == 1)
         assert len(scene.asked) == first  # what is known is not asked again
+
+
+def test_the_ram_is_measured_when_it_is_quiet_and_the_best_counts(tmp_path: Path, header: Header) -> None:
+    for bandwidth in (50e9, 20e9):
+        with Scene(tmp_path / "m.db", {header.path: header}, bandwidth=bandwidth) as scene:
+            scene.load(loaded_as_planned(header, 20))
+            scene.until(lambda: scene.times_measured == 1)
+            scene.until(lambda: scene.view.rows[0].rate.value > 8)
+    store = Store(tmp_path / "m.db")
+    assert store.constant("RAM", "bandwidth") == 50e9
+    store.close()
 
 
 def test_an_rpc_device_belongs_to_the_worker(tmp_path: Path, header: Header) -> None:

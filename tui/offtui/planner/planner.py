@@ -183,8 +183,7 @@ class _Work:
         self._view: PlanView | None = None
         self._newest: tuple[_Subject, Ground, Plan] | None = None
         self._state = SessionState()
-        self._bandwidth: float | None = None
-        self._bandwidth_known = False
+        self._bandwidth_due = True
 
     def close(self) -> None:
         self._store.close()
@@ -252,17 +251,23 @@ class _Work:
 
     @property
     def can_refine(self) -> bool:
-        """Whether llama.cpp itself could be asked now, with nobody disturbed, about something it was not asked yet."""
+        """Whether the plan could be made better now with nobody disturbed: while no answer is written."""
         if self._newest is None or self._state.phase is not Phase.READY:
             return False
-        subject, ground, plan = self._newest
+        return self._bandwidth_due or self._can_ask(*self._newest)
+
+    def _can_ask(self, subject: _Subject, ground: Ground, plan: Plan) -> bool:
+        """Whether llama.cpp itself can be asked about something it was not asked yet."""
         if ground.spec.rpc or not plan.target.devices:
             return False  # a server of an RPC device has one client, and that is the worker
         return (subject.file, ground.spec, points_to_try(plan)) not in self._tried
 
     def refine(self) -> None:
-        """Ask llama.cpp itself about the points that matter."""
-        if self._newest is None:
+        """Measure the RAM; ask llama.cpp itself about the points that matter."""
+        if self._bandwidth_due:
+            self._measure_bandwidth()
+            self.plan(self._state)
+        if self._newest is None or not self._can_ask(*self._newest):
             return
         subject, ground, plan = self._newest
         points = points_to_try(plan)
@@ -290,7 +295,9 @@ class _Work:
             return
         bare = _bare(spec)
         flash_attn = loaded.flash_attn if loaded is not None else spec.flash_attn != "off"
-        ground = Ground(bare, flash_attn, facts, self._ram(loaded, facts), bandwidth=self._ram_bandwidth())
+        ground = Ground(
+            bare, flash_attn, facts, self._ram(loaded, facts), bandwidth=self._store.constant("RAM", "bandwidth")
+        )
         ground = msgspec.structs.replace(ground, contexts=self._contexts(ground))
         points = self._store.points(
             subject.file, devices_text(facts), settings_text(bare, flash_attn, spec.n_threads or self._threads)
@@ -318,17 +325,12 @@ class _Work:
         found = [self._store.constant(described[device.name], "context") for device in ground.devices]
         return tuple(None if value is None else round(value) for value in found)
 
-    def _ram_bandwidth(self) -> float | None:
-        """Measured once per machine, for a tenth of a second, and never while an answer is written."""
-        if not self._bandwidth_known:
-            self._bandwidth = self._store.constant("RAM", "bandwidth")
-            if self._bandwidth is None and self._state.phase in (Phase.READY, Phase.EMPTY, Phase.CRASHED):
-                self._bandwidth = self._tools.bandwidth()
-                if self._bandwidth is not None:
-                    self._store.set_constant("RAM", "bandwidth", self._bandwidth)
-                self._bandwidth_known = True
-            self._bandwidth_known = self._bandwidth_known or self._bandwidth is not None
-        return self._bandwidth
+    def _measure_bandwidth(self) -> None:
+        """Once per run, for a tenth of a second; the best ever seen counts, as the machine may be busy now."""
+        self._bandwidth_due = False
+        best, now = self._store.constant("RAM", "bandwidth"), self._tools.bandwidth()
+        if now is not None and (best is None or now > best):
+            self._store.set_constant("RAM", "bandwidth", now)
 
     def _subject(self, path: str) -> _Subject | None:
         file = FileId.of(path)

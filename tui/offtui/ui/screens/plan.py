@@ -14,7 +14,7 @@ from offtui.text import clean_line
 from offtui.units import GIB, MIB, rate_text, size_text
 
 _HEADS = ("layers", "VRAM", "weights", "KV", "compute", "RAM", "tokens/s")
-_WIDTHS = (8, 8, 9, 7, 9, 8, 16)
+_WIDTHS = (6, 7, 8, 6, 8, 7, 14)
 
 
 class PlanScreen(ModalScreen[None]):
@@ -124,7 +124,7 @@ def _row(view: PlanView, row: PlanRow, got: int | None, draft: int | None) -> Co
     style = "$accent" if k == draft else "$primary" if k == got else ""
     note = ""
     if row.fit == "too much":
-        style, note = style or "$quiet", f"  ✗ {size_text(row.excess)} too much"
+        style, note = style or "$quiet", f" ✗ {size_text(row.excess)} over"
     elif k == view.choice:
-        note = "  the most that fits" if k < view.most else "  all of it fits"
+        note = " ✓ the most" if k < view.most else " ✓ all of it"
     return Content.assemble((text, style), (note, "$error" if row.fit == "too much" else "$success"))
