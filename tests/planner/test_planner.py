@@ -52,7 +52,7 @@ def test_the_budget_counts_in_what_the_running_model_gives_back(scene: Scene, he
     for layers in (0, 20):
         count = len(scene.views)
         scene.load(loaded_as_planned(header, layers))
-        scene.until(lambda n=count: len(scene.views) > n)  # type: ignore[misc]
+        scene.until(lambda n=count: len(scene.views) > n)
         budgets.append(scene.view.budget)
     assert budgets[0] == budgets[1]
 
@@ -153,7 +153,7 @@ def test_free_memory_that_moves_a_little_is_no_new_plan(scene: Scene, header: He
         less = msgspec.structs.replace(gpu, free=(gpu.free or 0) - change)
         state = msgspec.structs.replace(scene.state, memory=(less, cpu))
         scene.planner.hear(state, DeviceMemory((less, cpu), 1.0))
-        scene.until(lambda n=count: len(scene.views) == n)  # type: ignore[misc]
+        scene.until(lambda n=count: len(scene.views) == n)
 
 
 def test_another_model_is_planned_before_it_is_loaded(scene: Scene, header: Header, tmp_path: Path) -> None:

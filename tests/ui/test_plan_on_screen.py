@@ -1,6 +1,6 @@
 """The plan on the screen: what the dial, the gauge, the ledger and the table show of it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from tests.ui.launch_plan import on_card, tools
 @asynccontextmanager
 async def planned(
     tmp_path: Path, *, size: tuple[int, int] = (120, 36), gib: float = 8, layers: int = 12, extra: int = 0
-) -> AsyncIterator[tuple[Screen, Recorder, Header]]:
+) -> AsyncGenerator[tuple[Screen, Recorder, Header]]:
     """The screen with Gemma 2 27B on a card of that size and a real planner, once its plan has come."""
     header = header_at(tmp_path / "gemma.gguf", shapes.gemma_2_27b())
     made: list[Recorder] = []

@@ -178,9 +178,8 @@ class _Work:
         self._threads: int | None = None
         self._dry: dict[tuple[FileId, LoadSpec], dict[int, DryResult]] = {}
         self._tried: set[tuple[FileId, LoadSpec, tuple[int, ...]]] = set()
-        self._loaded: Loaded | None = None
-        self._truth: tuple[LoadSpec, PlanView] | None = None
-        self._view: PlanView | None = None
+        self._basis: tuple[object, ...] = ()
+        """What the plan that was delivered last stands on."""
         self._newest: tuple[_Subject, Ground, Plan] | None = None
         self._state = SessionState()
         self._bandwidth_due = True
@@ -193,7 +192,6 @@ class _Work:
     def learn(self, state: SessionState, occurrence: Occurrence | Sample | None) -> None:
         match occurrence:
             case Loaded() if state.loaded is occurrence:
-                self._loaded = occurrence
                 self._threads = occurrence.spec.n_threads
                 self._learn_load(occurrence)
             case TurnEnded() if state.loaded is not None:
@@ -283,7 +281,7 @@ class _Work:
             self.plan(self._state)
 
     def plan(self, state: SessionState) -> None:
-        """Deliver the plan for what is wanted now, unless it is the one that was delivered last."""
+        """Deliver the plan for what is wanted now, unless nothing has changed that it stands on."""
         self._state = state
         loaded = state.loaded
         spec = loaded.spec if loaded is not None else state.wanted
@@ -303,14 +301,16 @@ class _Work:
             subject.file, devices_text(facts), settings_text(bare, flash_attn, spec.n_threads or self._threads)
         )
         dry = tuple(self._dry.get((subject.file, bare), {}).values())
+        basis = (subject.file, ground, points, dry, loaded, self._store.notices)
+        if basis == self._basis:
+            return
+        self._basis = basis
         view, plan = make_view(subject.header, subject.model, ground, points, dry)
         truth = compare_load(subject.header, subject.model, loaded) if loaded is not None else ()
         notices = (*view.notices, *self._store.notices)
         view = msgspec.structs.replace(view, truth=truth, notices=notices)
         self._newest = (subject, ground, plan)
-        if view != self._view:
-            self._view = view
-            self._listener(view)
+        self._listener(view)
 
     def _ram(self, loaded: Loaded | None, facts: Sequence[DeviceFacts]) -> int | None:
         """Bytes of RAM for a load, in steps, so that a little more or less is no new plan."""
