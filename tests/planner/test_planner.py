@@ -279,7 +279,9 @@ def test_sizes_beside_each_other_have_one_unit(need: int, budget: int | None, te
     assert part_of(need, budget) == text
 
 
-@pytest.mark.parametrize(("rate", "text"), [(9.24, "9.2"), (12.4, "12"), (134.0, "130"), (0.123, "0.12")])
+@pytest.mark.parametrize(
+    ("rate", "text"), [(9.24, "9.2"), (3.0, "3.0"), (9.97, "10"), (12.4, "12"), (134.0, "130"), (0.123, "0.12")]
+)
 def test_a_guess_has_two_digits(rate: float, text: str) -> None:
     assert rough(rate) == text
 

@@ -150,6 +150,13 @@ async def test_a_plan_that_was_wrong_is_said(tmp_path: Path) -> None:
         await screen.until(lambda: wrong in screen.app.main.query_one("#ledger Line", Line).text)
 
 
+async def test_where_there_is_room_the_signs_are_explained_and_the_truth_is_told(tmp_path: Path) -> None:
+    async with planned(tmp_path, size=(80, 24)) as (screen, _, _):
+        await screen.press("ctrl+r")
+        await screen.until(lambda: "● measured on this machine" in screen.line("dial-curve"))
+        assert "weights and KV as planned" in screen.app.main.query_one("#ledger Line", Line).text
+
+
 async def test_without_a_plan_the_table_is_none(tmp_path: Path) -> None:
     made: list[Recorder] = []
 

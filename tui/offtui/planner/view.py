@@ -86,7 +86,9 @@ def rate_line(row: PlanRow) -> str:
 
 def rough(rate: float) -> str:
     """A rate that is a guess: two digits at most."""
-    return f"{rate:.2g}" if rate < 10 else f"{float(f'{rate:.2g}'):.0f}"
+    if rate < 1:
+        return f"{rate:.2g}"
+    return f"{rate:.1f}" if rate < 9.95 else f"{float(f'{rate:.2g}'):.0f}"
 
 
 def need_line(view: PlanView, row: PlanRow) -> str:

@@ -16,6 +16,8 @@ from offtui.units import MIB
 if TYPE_CHECKING:
     from offtui.planner.view import PlanView
 
+AS_PLANNED = 74
+"""Cells from which there is room to say so."""
 _WIDTHS = (7, 9, 8, 9)
 """Cells of the columns layers, weights, KV cache, compute."""
 
@@ -69,7 +71,10 @@ def ledger_lines(state: SessionState, width: int, plan: "PlanView | None" = None
     mapped = sum(entry.mapped for entry in entries)
     note = f" · of RAM {_mib(mapped)} mapped" if mapped and width >= 44 else ""
     style = "$success" if layers.asked == layers.got else "$warning"
-    bugs = plan.bugs if plan is not None and plan.spec.model == state.loaded.spec.model else ()
+    same = plan is not None and plan.spec.model == state.loaded.spec.model
+    if plan is not None and same and plan.truth and not plan.bugs and width >= AS_PLANNED:
+        note += " · weights and KV as planned"
+    bugs = plan.bugs if plan is not None and same else ()
     wrong = [Content.styled(f"plan was wrong: {clean_line(str(bug))}", "$error") for bug in bugs[:2]]
     return [head, *rows, Content.assemble((verdict, style), (note, "$quiet")), *wrong]
 

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 10
 """Of the curve of speeds: more rows say no more."""
+LEGEND = (
+    ("●", "$primary", "measured on this machine"),
+    ("○", "$primary", "predicted"),
+    ("□", "$accent", "would come, ▪ would go"),
+    ("×", "$error", "does not fit"),
+)
+"""Sign, its style, what it means."""
+LEGEND_WIDTH = 30
+"""Columns it takes."""
 MOST_DEVICES = 4
 """With a line of their own."""
 
@@ -74,14 +83,24 @@ class Prospect:
         need = 3 if rest >= 10 else 2 if rest >= 6 else 1 if rest >= 3 else 0
         curve = min(rest - need, MOST_ROWS)
         top = top_of(plan)
+        speeds = speed_rows(plan, axis, curve, self._style, here, draft)
         return Seen(
-            speed_rows(plan, axis, curve, self._style, here, draft),
+            _with_legend(speeds, width - axis.columns) if self._style != "ascii" else speeds,
             strip,
             need_rows(plan, axis, need, self._style, draft) if need else [],
             figures,
             hints,
             f"0–{top:g} t/s",
         )
+
+
+def _with_legend(rows: list[Content], room: int) -> list[Content]:
+    """The rows with what the signs mean beside them, where there is room for it."""
+    if len(rows) < len(LEGEND) or room < LEGEND_WIDTH:
+        return rows
+    above = len(rows) - len(LEGEND)
+    beside = [Content.assemble("   ", (sign, look), (f" {word}", "$quiet")) for sign, look, word in LEGEND]
+    return rows[:above] + [Content.assemble(row, note) for row, note in zip(rows[above:], beside, strict=True)]
 
 
 def figure_lines(plan: "PlanView", row: "PlanRow", draft: int | None) -> list[Content]:
