@@ -17,8 +17,12 @@ from offtui.protocol.events import (
     LoadStep,
     Piece,
     PromptProgress,
+    StateRestored,
+    StateSaved,
     TurnEnded,
     TurnFailed,
+    TurnPaused,
+    TurnResumed,
     TurnStarted,
 )
 from offtui.protocol.facts import DeviceFacts, Failure, Timings
@@ -176,7 +180,7 @@ def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
             if state.turn is None or state.turn.turn != occurrence.turn:
                 return state
             return _turn(state, state.turn, occurrence)
-        case Hello() | HeaderRead():
+        case Hello() | HeaderRead() | TurnPaused() | TurnResumed() | StateSaved() | StateRestored():
             return state
         case _:
             assert_never(occurrence)

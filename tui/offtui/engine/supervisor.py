@@ -41,8 +41,12 @@ from offtui.protocol.events import (
     LoadProgress,
     Piece,
     PromptProgress,
+    StateRestored,
+    StateSaved,
     TurnEnded,
     TurnFailed,
+    TurnPaused,
+    TurnResumed,
     TurnStarted,
 )
 from offtui.protocol.facts import Failure
@@ -258,6 +262,8 @@ class Supervisor:
                         self._end_worker(Stage.QUIT, now)
             case DeviceMemory() | HeaderRead():
                 self._tell(event)
+            case TurnPaused() | TurnResumed() | StateSaved() | StateRestored():
+                pass  # nobody asks for them yet
 
     def _is_current(self, turn: int) -> bool:
         return self.state.turn is not None and self.state.turn.turn == turn
