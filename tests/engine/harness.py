@@ -10,6 +10,8 @@ from typing import TypeVar
 import psutil
 
 from offtui.engine.child import Deadlines
+from offtui.engine.mover import Overlap
+from offtui.engine.overlap import beside
 from offtui.engine.session import Session
 from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.protocol.events import Piece
@@ -31,11 +33,20 @@ T = TypeVar("T")
 class Harness:
     """One session with its recorded life."""
 
-    def __init__(self, *args: str, deadlines: Deadlines = PATIENT, spare: bool = False, python: str = sys.executable):
+    def __init__(
+        self,
+        *args: str,
+        deadlines: Deadlines = PATIENT,
+        spare: bool = False,
+        python: str = sys.executable,
+        overlap: Overlap | None = beside,
+    ):
         self.failure: Failure | None = None
         self.seen: list[tuple[SessionState, Occurrence]] = []
         self._changed = threading.Condition()
-        self.session = Session(self._listen, command=(python, str(FAKE), *args), deadlines=deadlines, spare=spare)
+        self.session = Session(
+            self._listen, command=(python, str(FAKE), *args), deadlines=deadlines, spare=spare, overlap=overlap
+        )
 
     def _listen(self, state: SessionState, occurrence: Occurrence) -> None:
         with self._changed:
