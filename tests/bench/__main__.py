@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import reload, report, speed, start, stop
+from tests.bench import plan, reload, report, speed, start, stop
 from tests.bench.report import Figure
 
 BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
@@ -12,6 +12,7 @@ BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
     "stop": stop.run,
     "reload": reload.run,
     "speed": speed.run,
+    "plan": plan.run,
 }
 
 

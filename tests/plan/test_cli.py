@@ -11,7 +11,7 @@ import pytest
 
 from offtui.cli.main import main
 from offtui.cli.plan_command import quoted
-from offtui.cli.plan_speed import ram_bandwidth
+from offtui.monitor.bandwidth import ram_bandwidth
 from offtui.units import GIB, MIB
 from tests.fakes import gguf_shapes as shapes
 from tests.fakes.device import RunningDevice

@@ -52,7 +52,7 @@ async def test_what_is_typed_ahead_waits_its_turn() -> None:
     async with with_recorder() as (screen, engine):
         await screen.ask("while loading")
         assert engine.submitted == []
-        assert "1 waiting" in screen.line("waiting")
+        assert "1 waiting" in screen.line("above")
         await ready_after(screen, engine)
         await screen.until(lambda: len(engine.submitted) == 1)
         await screen.ask("while answering")
@@ -80,6 +80,28 @@ async def test_esc_stops_and_the_partial_answer_stays() -> None:
         entry = screen.app.main.chat.transcript.entries[-1]
         assert (entry.text, entry.state) == ("half", "stopped")
         assert [message.content for message in screen.app.main.chat.conversation.messages()] == ["why?", "half"]
+
+
+async def test_stopping_takes_back_what_waits() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.ask("one")
+        await screen.until(lambda: screen.phase is Phase.GENERATING)
+        await screen.ask("two")
+        await screen.ask("three")
+        await screen.press("x", "escape")
+        engine.end("cancelled")
+        await screen.until(lambda: screen.phase is Phase.READY)
+        assert screen.app.main.chat.prompt.text == "two\nthree\nx"
+        assert len(engine.submitted) == 1
+
+
+async def test_a_long_complaint_is_said_in_the_chat_where_the_last_row_is_too_short() -> None:
+    async with with_recorder(size=(58, 20)) as (screen, engine):
+        await ready(screen, engine)
+        await screen.ask("/ngl 99")
+        assert screen.said()[-1][0] == "error"
+        assert "99 is too many" in screen.said()[-1][1]
 
 
 async def test_esc_never_clears_what_is_typed_and_never_quits() -> None:
@@ -240,13 +262,22 @@ async def test_slash_commands() -> None:
         await screen.until(lambda: screen.said() == [])
 
 
+async def test_commands_are_named_while_they_are_typed() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.press("slash", "t")
+        await screen.until(lambda: screen.line("above") == "/temp T | auto  /theme [NAME]")
+        await screen.press("e", "space", "1")
+        await screen.until(lambda: not screen.app.main.query_one("#above").display)
+
+
 @pytest.mark.parametrize("text", ["/ngl 99", "/ngl x", "/nope", "/theme nope", "/temp hot", "/quit now"])
 async def test_a_mistake_in_a_command_is_said_and_the_text_stays(text: str) -> None:
     async with with_recorder() as (screen, engine):
         await ready(screen, engine)
         await screen.ask(text)
         assert screen.app.main.chat.prompt.text == text
-        assert len(screen.line("footer")) > 20
+        assert len(screen.line("footer")) > 20 or screen.said()[-1][0] == "error"
         assert len(engine.wanted) == 1
         assert screen.app.is_running
 

@@ -93,6 +93,25 @@ def test_a_terminal_that_does_not_read_cannot_keep_it_alive(tmp_path: Path) -> N
         assert not any(alive(pid) for pid in workers)
 
 
+def test_it_can_be_suspended_and_comes_back_whole(tmp_path: Path) -> None:
+    with opened(tmp_path) as terminal:
+        terminal.shows("13/13 layers")
+        terminal.key("\x1a")
+        state = Path(f"/proc/{terminal.pid}/stat")
+        terminal.until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "stopped")
+        while terminal.read(0.2):
+            pass
+        assert is_restored(terminal)
+        terminal.emulator.reset()  # what a shell would leave of the screen
+        os.kill(terminal.pid, signal.SIGCONT)
+        terminal.shows("What is GPU offloading?")
+        terminal.shows("13/13 layers")
+        terminal.type("hello\r")
+        terminal.shows("word4")
+        terminal.key(CTRL_Q)
+        assert terminal.ended() == 0
+
+
 def test_a_storm_of_resizes_while_an_answer_is_written(tmp_path: Path) -> None:
     with opened(tmp_path, "--pieces", "3000", "--pause", "0.005") as terminal:
         terminal.shows("13/13 layers")
@@ -120,7 +139,7 @@ def test_a_hostile_name_neither_acts_nor_crashes(tmp_path: Path, name: str) -> N
         terminal.type("dirty\r")
         terminal.shows("word4")
         terminal.key("\x1bOQ")
-        terminal.shows("model files")
+        terminal.shows("model file")
         terminal.key(CTRL_Q)
         assert terminal.ended() == 0
         raw = re.sub(rb"\x1b\]22;[a-z-]*\x07", b"", terminal.raw)  # Textual's own: the shape of the mouse pointer

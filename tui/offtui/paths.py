@@ -1,4 +1,4 @@
-"""Where offtui keeps things: config in XDG config, logs and choices in XDG state, its themes beside its code."""
+"""Where offtui keeps things, by the XDG rules: config, state (logs), data (measurements); themes beside its code."""
 
 from pathlib import Path
 
@@ -15,6 +15,11 @@ def config_dir() -> Path:
 def state_dir() -> Path:
     """The folder of logs and of choices the app remembers. Not created here."""
     return Path(platformdirs.user_state_dir("offtui"))
+
+
+def data_dir() -> Path:
+    """The folder of what was measured here. Not created here."""
+    return Path(platformdirs.user_data_dir("offtui"))
 
 
 def log_dir() -> Path:

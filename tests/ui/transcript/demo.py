@@ -1,4 +1,4 @@
-"""The transcript and the prompt alone, for looking at them: python -m tests.ui.transcript.demo [--empty | --stream]."""
+"""The transcript and the prompt alone: python -m tests.ui.transcript.demo [--empty | --stream] [--theme=NAME]."""
 
 import sys
 
@@ -63,7 +63,7 @@ class Demo(App[None]):
         yield Prompt(placeholder="Ask something… Enter sends, Ctrl+J begins a line")
 
     def on_mount(self) -> None:
-        theme = themes.load("offtui")
+        theme = themes.load(next((word[8:] for word in sys.argv if word.startswith("--theme=")), "offtui"))
         self.register_theme(theme)
         self.theme = theme.name
         transcript = self.query_one(Transcript)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offtui.text import clean
+from offtui.ui.transcript.code import GrowingCode, highlighted
 from offtui.ui.transcript.grid import Line, line_cells
 from offtui.ui.transcript.layout import markdown_lines
 from offtui.ui.transcript.palette import LOOKS
@@ -16,6 +17,9 @@ from tests.ui.transcript.documents import chunked, documents
 
 DEFINITION = re.compile(r"\]:")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+ODD_CODE = ["\n" * 19_000, "x" * 19_000, "0" * 19_000, "a b " * 4_500, "  \n" * 6_000, "-" * 19_000, "(" * 19_000]
 
 
 def text_of(lines: list[Line]) -> str:
@@ -125,6 +129,18 @@ def test_fenced_code_is_highlighted_folded_and_as_wide_as_the_text() -> None:
     assert text_of(lines).replace("\n ", " ").startswith(" python def f(): return 'a long")
 
 
+def test_growing_code_has_the_colours_of_the_whole() -> None:
+    source = "\n\n".join(
+        f'def f{number}(x):\n    """Doc {number}."""\n    return x + {number}  # note' for number in range(60)
+    )
+    grow = GrowingCode()
+    for end in range(0, len(source), 40):
+        text = source[:end].rstrip("\n")
+        assert grow(text, "python") == highlighted(text, "python")
+    assert grow(source.replace("def", "class"), "python") == highlighted(source.replace("def", "class"), "python")
+    assert grow(source, "nosuch") == highlighted(source, "nosuch")
+
+
 def test_a_fence_left_open_is_code_and_unknown_languages_are_plain() -> None:
     assert shown("```nosuch\n<x>\n  y") == " nosuch\n <x>\n   y"
 
@@ -179,6 +195,11 @@ def test_tables_fold_to_the_width_and_become_a_list_when_there_is_no_room() -> N
         "$a" * 60_000,
         "&#27;" * 20_000,
         "\u200d" * 200_000,
+        *(
+            f"```{language}\n{odd}\n```"
+            for language in ("c", "make", "java", "hcl", "matlab", "console", "ocaml")
+            for odd in ODD_CODE
+        ),
     ],
     ids=lambda text: f"{text[:12]!r}x{len(text)}",
 )

@@ -52,6 +52,13 @@ async def test_an_empty_transcript_invites_in_the_middle() -> None:
         assert "Other words." in screen(app)
 
 
+async def test_an_invitation_that_is_too_tall_loses_its_empty_rows_first() -> None:
+    app = Host()
+    async with app.run_test(size=(40, 3)) as pilot:
+        await pilot.pause()
+        assert [row.strip() for row in screen(app).split("\n")] == ["Welcome", "━" * 7, "Ask anything."]
+
+
 async def test_an_answer_streams_in_and_is_stamped() -> None:
     app = Host()
     async with app.run_test(size=(40, 12)) as pilot:
@@ -198,6 +205,23 @@ async def test_a_resize_wraps_again_and_keeps_the_place() -> None:
         assert screen(app).rstrip().endswith("word")
 
 
+async def test_rows_that_came_are_not_counted_again_when_the_width_changes() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 10)) as pilot:
+        transcript = app.transcript
+        transcript.begin(1)
+        transcript.feed(TEN_LINES)
+        await until(pilot, lambda: "line 9▍" in screen(app))
+        transcript.action_scroll_home()
+        transcript.feed("\n\nmore")
+        await until(pilot, lambda: transcript.unseen_rows == 2)
+        await pilot.resize_terminal(50, 10)
+        await until(pilot, lambda: transcript.virtual_size.width < 50)
+        transcript.feed("\n\nmore")
+        await until(pilot, lambda: transcript.unseen_rows >= 4)
+        assert transcript.unseen_rows == 4
+
+
 async def test_only_the_cells_that_changed_are_drawn_again() -> None:
     app = Host()
     async with app.run_test(size=(80, 30)) as pilot:
@@ -232,6 +256,20 @@ async def test_themes_change_the_colours() -> None:
         await until(pilot, lambda: list(app.transcript.render_line(0)) != list(before))
 
 
+async def test_faint_text_is_dim_in_the_colours_of_the_terminal() -> None:
+    app = Host()
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.transcript.append(Entry(1, "assistant", "yes", stamp="4/13 layers"))
+        app.theme = "ansi-dark"
+
+        def dim() -> bool:
+            return any(
+                segment.style is not None and bool(segment.style.dim) for segment in app.transcript.render_line(2)
+            )
+
+        await until(pilot, dim)
+
+
 async def test_ten_thousand_messages_open_at_once_and_scroll_home() -> None:
     app = Host()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -253,3 +291,20 @@ async def test_entries_are_replaced_and_removed_in_place() -> None:
         await until(pilot, lambda: " ▌ A\n ▌ A\n\n · b" in screen(app))
         transcript.remove_entry(1)
         await until(pilot, lambda: screen(app).startswith(" · b"))
+
+
+async def test_text_is_selected_with_the_mouse_and_copied_without_bars() -> None:
+    app = Host()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.transcript.append(Entry(1, "assistant", "one two\n\nthree four"))
+        await until(pilot, lambda: "three" in screen(app))
+        plain = app.transcript.render_line(1)
+        await pilot.mouse_down(Transcript, offset=(7, 1))
+        await pilot.hover(Transcript, offset=(8, 3))
+        await pilot.mouse_up(Transcript, offset=(8, 3))
+        await until(pilot, lambda: app.screen.get_selected_text() is not None)
+        assert (app.screen.get_selected_text() or "").startswith("two\n\nthree")
+        assert list(app.transcript.render_line(1)) != list(plain)
+        app.screen.clear_selection()
+        await pilot.pause()
+        assert app.transcript.render_line(1).text == plain.text

@@ -14,11 +14,11 @@ from offtui.cli.options import argument_type, options_from, parse_endpoint
 from offtui.cli.plan_command import PROGRAMS, command_line
 from offtui.cli.plan_json import encode, models_json, plans_json
 from offtui.cli.plan_model import PlannedModel
-from offtui.cli.plan_speed import ram_bandwidth
 from offtui.cli.plan_text import models_text, plans_text
 from offtui.engine import prober
 from offtui.errors import UsageError
 from offtui.gguf.header import Header
+from offtui.monitor.bandwidth import ram_bandwidth
 from offtui.options import Options
 from offtui.plan import target as targets
 from offtui.plan.advise import advise

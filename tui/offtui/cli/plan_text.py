@@ -143,9 +143,10 @@ def _fitting(plans: Sequence[Plan]) -> list[str]:
 def _bringing(plans: Sequence[Plan]) -> list[str]:
     cells = [["card", "layers", "tokens/s", "all on CPU", "times"]]
     for plan in plans:
-        alone = plan.rates[0]
-        times = f"{plan.rate.value / alone.value:.1f}×" if plan.table.placement == "layers" else ""
-        cells.append([plan.target.name, _share(plan), _band(plan.rate), _band(alone), times])
+        alone, times = "–", ""
+        if plan.table.placement == "layers":
+            alone, times = _band(plan.rates[0]), f"{plan.rate.value / plan.rates[0].value:.1f}×"
+        cells.append([plan.target.name, _share(plan), _band(plan.rate), alone, times])
     return _table(cells)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 
 import msgspec
@@ -25,12 +26,37 @@ DEVICES_SECONDS = 20.0
 _PYTHON = (sys.executable, "-P", "-m")
 
 
-def read_headers(paths: Sequence[str], seconds: float = HEADER_SECONDS) -> list[HeaderReply]:
+class Leash:
+    """Ends, from another thread, the prober that runs on it, and every later one at its start."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_cut = False
+
+    def cut(self) -> None:
+        """End what runs on it now and let nothing run on it any more."""
+        with self._lock:
+            self._is_cut = True
+            if self._process is not None:
+                self._process.kill()
+
+    def hold(self, process: "subprocess.Popen[bytes] | None") -> None:
+        """The process that runs on it now."""
+        with self._lock:
+            self._process = process
+            if self._is_cut and process is not None:
+                process.kill()
+
+
+def read_headers(
+    paths: Sequence[str], seconds: float = HEADER_SECONDS, leash: Leash | None = None
+) -> list[HeaderReply]:
     """The header of each path; a path that kills or stalls the process gets a failure, and the others are read."""
     replies: list[HeaderReply] = []
     left = list(paths)
     while left:
-        lines, end = _run(["offtui.worker.header", "--", *left], b"", seconds)
+        lines, end = _run(["offtui.worker.header", "--", *left], b"", seconds, leash)
         for line in lines[: len(left)]:
             reply = msgspec.json.decode(line, type=HeaderReply)
             replies.append(HeaderReply(path=left.pop(0), header=reply.header, failure=reply.failure))
@@ -48,15 +74,17 @@ def devices(rpc: Sequence[str] = (), seconds: float = DEVICES_SECONDS) -> Device
     return DevicesReply(devices=(), failure=_failure(end, "Asking llama.cpp for its devices", ""))
 
 
-def dry_load(request: DryRequest, seconds: float = DRY_LOAD_SECONDS) -> list[DryResult]:
+def dry_load(request: DryRequest, seconds: float = DRY_LOAD_SECONDS, leash: Leash | None = None) -> list[DryResult]:
     """What each placement would need; points that were not reached in time carry a failure."""
-    lines, end = _run(["offtui.worker.dryload"], msgspec.json.encode(request), seconds)
+    lines, end = _run(["offtui.worker.dryload"], msgspec.json.encode(request), seconds, leash)
     results = [msgspec.json.decode(line, type=DryResult) for line in lines[: len(request.points)]]
     failure = _failure(end, "The dry load", "The arithmetic still holds.")
     return results + [DryResult(point, failure=failure) for point in request.points[len(results) :]]
 
 
-def _run(command: list[str], stdin: bytes, seconds: float) -> tuple[list[bytes], int | None]:
+def _run(
+    command: list[str], stdin: bytes, seconds: float, leash: Leash | None = None
+) -> tuple[list[bytes], int | None]:
     """The lines a prober printed until its end or the deadline, and its exit status; ``None``: it was stopped."""
     end: int | None = None
     with tempfile.TemporaryFile() as given:
@@ -70,6 +98,8 @@ def _run(command: list[str], stdin: bytes, seconds: float) -> tuple[list[bytes],
             env={**os.environ, "GGML_NO_BACKTRACE": "1"},
             start_new_session=True,
         ) as process:
+            if leash is not None:
+                leash.hold(process)
             try:
                 out, _ = process.communicate(timeout=seconds)
                 end = process.returncode
@@ -79,6 +109,9 @@ def _run(command: list[str], stdin: bytes, seconds: float) -> tuple[list[bytes],
             except BaseException:  # Ctrl+C while waiting: leave no process behind
                 _kill(process.pid)
                 raise
+            finally:
+                if leash is not None:
+                    leash.hold(None)
     whole = out[: out.rfind(b"\n") + 1]  # a process that was killed may have cut its last line
     return whole.splitlines(), end
 

@@ -6,7 +6,7 @@ from offtui.plan.report import Plan, Strategy, make_plan
 from offtui.plan.settings import CONTEXT_STEP, Settings, pad
 from offtui.plan.speed import Line
 from offtui.plan.table import Model
-from offtui.units import count_text, size_text
+from offtui.units import size_text
 
 WORTH = 1.05
 """Times the tokens per second from which a change is worth saying."""
@@ -43,7 +43,7 @@ def advise(
     shorter = pad(settings.n_ctx // 2, CONTEXT_STEP)
     if shorter >= SMALLEST_CONTEXT:
         changed = msgspec.structs.replace(settings, n_ctx=shorter)
-        tries.append((f"a context of {count_text(shorter)} tokens", changed, plan.table.placement))
+        tries.append((f"a context of {shorter} tokens", changed, plan.table.placement))
     if settings.flash_attn and settings.type_k == settings.type_v == "f16":
         changed = msgspec.structs.replace(settings, type_k="q8_0", type_v="q8_0")
         tries.append(("the KV cache in q8_0", changed, plan.table.placement))

@@ -139,7 +139,9 @@ def _count(rows: Table, row: Row, most: int) -> str:
 
 
 def _needs(need: int, short: Budget, subject: str) -> str:
-    return f"{subject}would need {_gib(need)} of {_gib(short.bytes)} GiB on {short.name}"
+    # as many digits as tell the two apart
+    digits = next((digits for digits in (1, 2, 3) if _gib(need, digits) != _gib(short.bytes, digits)), 3)
+    return f"{subject}would need {_gib(need, digits)} of {_gib(short.bytes, digits)} GiB on {short.name}"
 
 
 def _shortest(row: Row, budget: Sequence[Budget]) -> tuple[Budget, int]:
@@ -153,11 +155,11 @@ def _sum(budget: Sequence[Budget]) -> int:
     return sum(have.bytes or 0 for have in budget)
 
 
-def _gib(size: int | None) -> str:
+def _gib(size: int | None, digits: int = 1) -> str:
     if size is None:
         return UNKNOWN
     value = size / GIB
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    return f"{value:.{max(digits, 1 if value >= 1 else 2)}f}"
 
 
 def _context_of(name: str) -> int:

@@ -9,7 +9,7 @@ import msgspec
 
 from offtui.gguf.header import Header
 from offtui.plan.cache import layer_bytes
-from offtui.plan.compute import Compute, compute
+from offtui.plan.compute import Compute, compute, copied_kv
 from offtui.plan.geometry import Geometry, geometry
 from offtui.plan.settings import Device, Settings
 from offtui.plan.weights import Group, Span, Weights, weights
@@ -159,6 +159,7 @@ class _Plan:
         self._g, self._w, self._settings, self._devices = model.geometry, model.weights, settings, devices
         self.compute: Compute = compute(model.geometry, model.weights, settings)
         self._narrow: Compute = compute(model.geometry, model.weights, settings, narrow=True)
+        self._copied = copied_kv(model.geometry, settings)
         narrow = [layer.windowed or not layer.k for layer in model.geometry.layers]
         self._first_narrow = narrow.index(False) if False in narrow else len(narrow)
         self._cuda = [is_cuda(device.name) for device in devices]
@@ -168,6 +169,9 @@ class _Plan:
         self._cuda_kv = [0, *accumulate(layer_bytes(model.geometry, settings, cuda=True))]
         self._read = [0, *accumulate(group.read for group in model.weights.layers)]
         self._shares = _shares(settings, devices)
+        takers = (index for index, device in enumerate(devices) if takes_over(device.name))
+        self._taker = next(takers, None) if settings.op_offload else None
+        """The device that evaluates large products whose weights lie in RAM: the first that does so at all."""
         self._spans = _prefix_spans(model.weights)
 
     def row(self, k: int) -> Row:
@@ -199,15 +203,18 @@ class _Plan:
             return full
         placed = layer_devices(self._g.n_layer, self._g.n_layer + 1, self._shares)
         devices: list[Bytes] = []
-        takes = self._settings.op_offload and takes_over(self._devices[0].name)
         for index, have in enumerate(full.devices):
             mine = [groups[layer] for layer in range(kept) if placed[layer] == index]
             size = sum(group.cuda if self._cuda[index] else group.cpu for group in mine)
-            used = max(self.compute.partial, have.compute) if takes and mine else have.compute
+            used = max(self.compute.partial(0), have.compute) if index == self._taker else have.compute
             devices.append(Bytes(have.weights - size, have.kv, used))
         moved = groups[:kept]
         read = sum(group.read for group in moved)
-        host = full.ram.compute if takes else max(full.ram.compute, self.compute.host_layers + self.compute.output)
+        host = (
+            full.ram.compute
+            if self._taker is not None
+            else max(full.ram.compute, self.compute.host_layers + self.compute.output)
+        )
         ram = Bytes(full.ram.weights + sum(group.cpu for group in moved), full.ram.kv, host)
         spans = dict(self._w.input.spans)
         for group in moved:
@@ -230,14 +237,14 @@ class _Plan:
 
     def _compute(self, index: int, k: int, low: int, high: int) -> int:
         c, n_layer = self.compute, self._g.n_layer
-        takes = self._settings.op_offload and takes_over(self._devices[index].name)
+        takes = index == self._taker
         if high <= low:
-            # a device without layers still takes over large products, if it is the first
-            return c.none if takes and index == 0 else 0
+            # without layers it still takes over large products
+            return c.partial(self._copied[min(n_layer + 1 - k, n_layer)]) if takes else 0
         if k > n_layer and high > n_layer:
             return c.full
         if takes and k <= n_layer:
-            return c.partial
+            return c.partial(self._copied[n_layer + 1 - k])
         # blocks that only predict further tokens are placed, but never evaluated
         trunk = n_layer - self._g.n_nextn
         if low >= trunk:
@@ -253,8 +260,7 @@ class _Plan:
 
     def _host(self, k: int) -> int:
         c, n_layer = self.compute, self._g.n_layer
-        first_takes = self._devices and self._settings.op_offload and takes_over(self._devices[0].name)
-        if k > n_layer or first_takes:
+        if k > n_layer or self._taker is not None:
             return c.host
         if k == 0:
             return max(c.full, c.host_layers)

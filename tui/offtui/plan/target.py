@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from offtui.errors import UsageError
-from offtui.plan.cards import Card, card_of_device, find_card
+from offtui.plan.cards import card_of_device, find_card
 from offtui.plan.choose import MARGIN, Budget, budgets
 from offtui.plan.settings import Device
 from offtui.plan.speed import Machine, machine_of
@@ -59,17 +59,32 @@ def of_card(text: str, *, margin: int = MARGIN, cpu: float | None = None) -> Tar
     return Target(names, devices, budgets(devices, margin=margin), machine, here=False)
 
 
+def offload_devices(facts: Sequence[DeviceFacts]) -> tuple[Device, ...]:
+    """The devices that layers can be offloaded to, chosen and ordered as llama.cpp does.
+
+    RPC devices come first; then GPUs, each once though several backends see it; integrated GPUs only without others.
+    """
+    remote = [fact for fact in facts if fact.kind == "rpc"]
+    gpus: list[DeviceFacts] = []
+    for fact in facts:
+        if fact.kind == "gpu" and not any(_same_card(fact, seen) for seen in gpus):
+            gpus.append(fact)
+    gpus = gpus or [fact for fact in facts if fact.kind == "igpu"][:1]
+    return tuple(Device(fact.name, fact.free, fact.total) for fact in [*remote, *gpus])
+
+
+def _same_card(fact: DeviceFacts, seen: DeviceFacts) -> bool:
+    """Whether two backends describe one card; two cards of one backend have different names of one kind."""
+    return fact.description == seen.description and fact.name.rstrip("0123456789") != seen.name.rstrip("0123456789")
+
+
 def of_machine(facts: Sequence[DeviceFacts], *, margin: int = MARGIN, cpu: float | None = None) -> Target:
-    """This machine, by what llama.cpp says of its devices; integrated GPUs only where there is no other, as it does."""
-    offload = [fact for fact in facts if fact.kind in ("gpu", "rpc")]
-    offload = offload or [fact for fact in facts if fact.kind == "igpu"]
-    devices = tuple(Device(fact.name, fact.free, fact.total) for fact in offload)
-    cards: list[Card] = []
-    for fact in offload:
-        card = card_of_device(fact.description, fact.total)
-        if card is not None:
-            cards.append(card)
-    slowest = min(cards, key=lambda card: card.bandwidth) if len(cards) == len(offload) and cards else None
-    machine = machine_of(slowest, max((fact.total or 0 for fact in offload), default=0) or None, cpu)
-    names = " + ".join(fact.name for fact in offload) or "CPU"
+    """This machine, by what llama.cpp says of its devices."""
+    devices = offload_devices(facts)
+    described = {fact.name: fact.description for fact in facts}
+    found = [card_of_device(described[device.name], device.total) for device in devices]
+    cards = [card for card in found if card is not None]
+    slowest = min(cards, key=lambda card: card.bandwidth) if cards and len(cards) == len(devices) else None
+    machine = machine_of(slowest, max((device.total or 0 for device in devices), default=0) or None, cpu)
+    names = " + ".join(device.name for device in devices) or "CPU"
     return Target(names, devices, budgets(devices, margin=margin), machine, here=True)

@@ -57,6 +57,13 @@ class OfftuiApp(App[None], inherit_bindings=False):
         """offtui's own colours, for themes that do not name them."""
         return themes.variable_defaults()
 
+    def on_mount(self) -> None:
+        """After Ctrl+Z and fg the terminal is empty: draw everything."""
+        self.app_resume_signal.subscribe(self, self._draw_all)  # pyright: ignore[reportUnknownMemberType] -- App[Unknown]
+
+    def _draw_all(self, _app: object) -> None:
+        self.screen.refresh()
+
     def on_ready(self) -> None:
         """The first picture is up: now whatever takes time."""
         self.call_after_refresh(self._open)

@@ -89,7 +89,13 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command(id="prompt.send", title="Send the question", keys=("enter",), where=Where.PROMPT, footer="send"),
-    Command(id="prompt.newline", title="New line in the question", keys=("ctrl+j",), where=Where.PROMPT),
+    Command(
+        id="prompt.newline",
+        title="New line in the question",
+        keys=("ctrl+j", "shift+enter"),
+        action="newline",
+        where=Where.PROMPT,
+    ),
     Command(id="prompt.history", title="Earlier and later questions", keys=("up", "down"), where=Where.PROMPT),
     Command(id="session.stop", title="Stop the answer or the load", action="stop", slash="stop", applies=_busy),
     Command(id="app.back", title="Stop, or back to the prompt", keys=("escape",), action="back"),

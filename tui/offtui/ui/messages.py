@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from offtui.gguf.library import ModelFile
 from offtui.monitor.sample import Sample
+
+if TYPE_CHECKING:
+    from offtui.gguf.library import ModelFile
 
 
 @dataclass
@@ -36,18 +39,6 @@ class ModelChosen(Message):
 
 
 @dataclass
-class StopWanted(Message):
-    """Intent: stop the load or the turn that is running."""
-
-
-@dataclass
-class CommandChosen(Message):
-    """Intent: run the command of that id, as from the palette."""
-
-    id: str
-
-
-@dataclass
 class SlashTyped(Message):
     """Intent: run what was typed after ``/`` in the prompt."""
 
@@ -70,7 +61,7 @@ class ModelNeeded(Message):
 class LibraryRead(Message):
     """The folders have been searched for model files."""
 
-    files: tuple[ModelFile, ...]
+    files: "tuple[ModelFile, ...]"
 
 
 @dataclass

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from offtui.engine.state import Occurrence, SessionState
-from offtui.gguf.library import ModelFile
 from offtui.monitor.sample import Sample
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
+if TYPE_CHECKING:
+    from offtui.gguf.library import ModelFile
+
+Search: TypeAlias = "Callable[[], Sequence[ModelFile]]"
+"""Looks for model files; runs in a thread."""
 Listener = Callable[[SessionState, Occurrence], None]
 
 
@@ -71,5 +75,5 @@ class Ports:
     engine: Callable[[Listener], Engine]
     watch: Callable[[Callable[[Sample], None], Callable[[], float], Callable[[], int | None]], Watch]
     """Listener, interval in seconds, pid of the worker."""
-    library: Callable[[], Sequence[ModelFile]]
+    library: Search
     """Runs in a thread."""

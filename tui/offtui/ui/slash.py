@@ -39,6 +39,10 @@ def parse(text: str) -> Call:
     return Call(command, argument)
 
 
-def names() -> tuple[str, ...]:
-    """All commands as they are typed, for completion."""
-    return tuple(f"/{name}" for name in sorted(BY_SLASH))
+def hints(text: str) -> list[Command]:
+    """The commands that ``text`` may become, by name; none where it is no command."""
+    if not text.startswith("/") or text.startswith("//") or "\n" in text:
+        return []
+    name, space, _ = text[1:].partition(" ")
+    found = [command for slash, command in sorted(BY_SLASH.items()) if slash.startswith(name.lower())]
+    return [command for command in found if command.slash == name.lower()] if space else found

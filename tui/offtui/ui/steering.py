@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from offtui import paths
-from offtui.engine.state import SessionState
+from offtui.engine.state import Phase, SessionState
 from offtui.protocol.spec import LoadSpec, Message
 from offtui.ui import wording
 from offtui.ui.ports import Engine
@@ -20,6 +20,10 @@ class Steering:
         self.settings = settings
         self._engine: Engine | None = None
         self._last_good: LoadSpec | None = None
+        self._came_up = False
+        """What was wanted last has been loaded since, whatever became of it."""
+        self._failed: list[LoadSpec] = []
+        """Loads that failed since the last that did not."""
 
     def attach(self, engine: Engine) -> None:
         """Take the session over and have the first model loaded."""
@@ -29,6 +33,13 @@ class Steering:
     def note(self, state: SessionState) -> None:
         """Remember what worked."""
         self._last_good = state.last_good
+        if state.wanted != self.settings.spec:
+            return
+        if state.phase in (Phase.READY, Phase.GENERATING):
+            self._came_up = True
+            self._failed.clear()
+        elif state.phase is Phase.CRASHED and not self._came_up and not _is_cancelled(state):
+            self._failed.append(self.settings.spec)
 
     def layers(self, layers: int | None) -> None:
         """The same model under another split."""
@@ -75,21 +86,26 @@ class Steering:
         return f"{command.removeprefix('set.')}: {text}, from the next answer on"
 
     def go_back(self) -> None:
-        """The last spec that loaded; where none did, the built-in guide."""
-        spec = self._last_good
-        if spec is not None:
-            self._want(msgspec.structs.replace(self.settings, spec=spec))
-        else:
-            self._want(self.settings.with_guide())
+        """The load that ``way_back_name`` names."""
+        self._want(msgspec.structs.replace(self.settings, spec=self._way_back()))
 
     def way_back_name(self) -> str:
-        """What ``go_back`` would load; ``""`` where that is what just failed."""
-        spec = self._last_good or self.settings.with_guide().spec
-        if spec == self.settings.spec and self._last_good is None:
-            return ""
-        layers = "" if spec.n_gpu_layers is None else f" with {spec.n_gpu_layers} layers"
+        """What ``go_back`` would load: ``tiny with 4 layers``."""
+        spec = self._way_back()
         name = "the guide" if spec.model == str(paths.guide_model()) else wording.file_name(spec.model)
-        return f"{name}{layers}"
+        if self.settings.spec.rpc and not spec.rpc:
+            return f"{name} without RPC devices"
+        return name if spec.n_gpu_layers is None else f"{name} with {spec.n_gpu_layers} layers"
+
+    def _way_back(self) -> LoadSpec:
+        """What worked last, what is wanted without other machines, the guide: the first that has not failed."""
+        wanted = self.settings.spec
+        alone = msgspec.structs.replace(wanted, rpc=(), n_gpu_layers=None) if wanted.rpc else None
+        guide = msgspec.structs.replace(self.settings.with_guide().spec, rpc=(), n_gpu_layers=None)
+        for spec in (self._last_good, alone):
+            if spec is not None and not any(_is_same(failed, spec) for failed in self._failed):
+                return spec
+        return guide
 
     def submit(self, turn: int, messages: Sequence[Message]) -> None:
         """A question."""
@@ -103,5 +119,15 @@ class Steering:
 
     def _want(self, settings: Settings) -> None:
         self.settings = settings
+        self._came_up = False
         if self._engine is not None:
             self._engine.want(settings.spec)
+
+
+def _is_cancelled(state: SessionState) -> bool:
+    return state.failure is not None and state.failure.kind == "cancelled"
+
+
+def _is_same(failed: LoadSpec, good: LoadSpec) -> bool:
+    """Whether loading ``good``, whose open choices are filled in, would do what has failed."""
+    return (failed.model, failed.rpc) == (good.model, good.rpc) and failed.n_gpu_layers in (None, good.n_gpu_layers)

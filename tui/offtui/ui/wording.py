@@ -2,7 +2,7 @@
 
 from pathlib import PurePath
 
-from offtui.engine.state import Phase, Progress, SessionState
+from offtui.engine.state import Progress, SessionState
 from offtui.protocol.facts import Failure
 from offtui.text import clean_line
 from offtui.units import UNKNOWN
@@ -64,8 +64,3 @@ def no_device_text(state: SessionState) -> str:
 def failure_lines(failure: Failure) -> list[str]:
     """Message, advice and evidence, each where it is there."""
     return [part for part in (failure.message, failure.advice, failure.evidence) if part]
-
-
-def is_loading(state: SessionState) -> bool:
-    """A load is under way, or about to be because the worker before it is being ended."""
-    return state.phase is Phase.LOADING

@@ -12,8 +12,9 @@ import psutil
 from offtui.errors import LoadError
 from offtui.gguf.header import Header
 from offtui.plan.choose import choose
-from offtui.plan.settings import Device, Settings
+from offtui.plan.settings import Settings
 from offtui.plan.table import Model, Row, table
+from offtui.plan.target import offload_devices
 from offtui.protocol.events import Loaded, LoadProgress, LoadStep
 from offtui.protocol.facts import DeviceFacts, ModelFacts
 from offtui.protocol.requests import Load
@@ -178,25 +179,24 @@ class Loader:
     def _layers(self, header: Header, devices: tuple[DeviceFacts, ...]) -> int:
         """``n_gpu_layers`` to ask llama.cpp for; what the plan chooses where none is wanted."""
         most = header.n_layer + 1
-        offload = [device for device in devices if device.kind not in ("cpu", "accel")]
         wanted = self._spec.n_gpu_layers
         if wanted is not None and not 0 <= wanted <= most:
             raise fail(
                 "out_of_range", f"{wanted} layers cannot be offloaded: this model has {most}, so ask for 0 to {most}."
             )
-        if not offload:
+        if not offload_devices(devices):
             self._notices.append(self._no_device(most))
             return wanted or 0
         if wanted is not None:
             return wanted
 
-        choice = choose(header, self._spec, _plan_devices(devices), psutil.virtual_memory().available)
+        choice = choose(header, self._spec, offload_devices(devices), psutil.virtual_memory().available)
         self._notices.append(choice.why)
         return choice.n_gpu_layers
 
     def _check_ram(self, header: Header, spec: LoadSpec, devices: tuple[DeviceFacts, ...]) -> None:
         """Refuse what the RAM cannot hold by the plan: the system would not refuse it, but kill a process later."""
-        self._rows = table(Model.of(header), Settings.of(spec, header), _plan_devices(devices)).rows
+        self._rows = table(Model.of(header), Settings.of(spec, header), offload_devices(devices)).rows
         row = self._rows[spec.n_gpu_layers or 0]
         ram, need = row.ram, _unmapped(row, spec)
         available = psutil.virtual_memory().available
@@ -341,11 +341,6 @@ class Loader:
             ladder=tuple(row.vram.total for row in self._rows),
             ram_ladder=tuple(_unmapped(row, spec) for row in self._rows),
         )
-
-
-def _plan_devices(devices: tuple[DeviceFacts, ...]) -> list[Device]:
-    """The devices that layers can be offloaded to, in llama.cpp's order."""
-    return [Device(d.name, d.free, d.total) for d in devices if d.kind not in ("cpu", "accel")]
 
 
 def _unmapped(row: Row, spec: LoadSpec) -> int:

@@ -8,6 +8,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.reactive import var
+from textual.widgets import TextArea
 
 from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.protocol.events import Loaded, LoadFailed, Piece, TurnEnded, TurnFailed
@@ -18,7 +19,7 @@ from offtui.ui.commands import Where, bindings
 from offtui.ui.conversation import Conversation, Outcome, Turn
 from offtui.ui.messages import ModelNeeded, SlashTyped, TurnAsked
 from offtui.ui.panes.welcome import welcome
-from offtui.ui.slash import is_slash
+from offtui.ui.slash import hints, is_slash
 from offtui.ui.transcript import Entry, Transcript
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.prompt import Prompt
@@ -31,7 +32,7 @@ _STOPS = {
 
 
 class ChatPane(Vertical):
-    """Transcript, the line of waiting questions, prompt."""
+    """Transcript, a row for what waits and for hints, prompt."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.CHAT)]
 
@@ -42,20 +43,22 @@ class ChatPane(Vertical):
         self.conversation = Conversation(system_prompt)
         self._keys = keys
         self._next_entry = 1
+        self._said = False
+        """Something stands in the transcript."""
         self._layers = LayerCount(0, 0, 0)
         self._told: Failure | None = None
 
     def compose(self) -> ComposeResult:
         """From the top down."""
         yield Transcript(id="transcript", empty=welcome(self.session, self._keys))
-        yield Line(id="waiting")
+        yield Line(id="above")
         prompt = Prompt(id="prompt", placeholder="Ask something, or / for a command")
         prompt.cursor_blink = False  # a blink is 160 bytes, twice a second, for ever
         yield prompt
 
     def on_mount(self) -> None:
         """Nothing has been said yet."""
-        self._paint_waiting()
+        self._paint_above()
 
     @property
     def prompt(self) -> Prompt:
@@ -71,7 +74,7 @@ class ChatPane(Vertical):
         """Ask what waits as soon as there is somebody to answer."""
         if not self.is_mounted:
             return
-        if not self.transcript.entries and (text := welcome(state, self._keys)) != self.transcript.empty:
+        if not self._said and (text := welcome(state, self._keys)) != self.transcript.empty:
             self.transcript.empty = text
         if state.phase is Phase.READY:
             self._next()
@@ -82,6 +85,11 @@ class ChatPane(Vertical):
 
     def _centre(self) -> None:
         self.transcript.empty = self.transcript.empty
+
+    def on_text_area_changed(self, message: TextArea.Changed) -> None:
+        """While a command is typed, say which there are."""
+        message.stop()
+        self._paint_above()
 
     def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
         """A question, or a command."""
@@ -101,22 +109,22 @@ class ChatPane(Vertical):
         self.conversation.waiting.append(question)
         if self.session.phase is Phase.READY:
             self._next()
-        self._paint_waiting()
+        self._paint_above()
 
-    def take_back_waiting(self) -> bool:
-        """Put the newest waiting question back into an empty prompt; whether there was one."""
-        if not self.conversation.waiting or self.prompt.text:
-            return False
-        self.prompt.restore(self.conversation.waiting.pop())
-        self._paint_waiting()
-        return True
+    def take_back_waiting(self) -> None:
+        """Put the waiting questions back into the prompt: whoever stops an answer does not want the next one."""
+        if self.conversation.waiting:
+            self.prompt.restore("\n".join(self.conversation.waiting))
+            self.conversation.waiting.clear()
+            self._paint_above()
 
     def begin_anew(self) -> None:
         """A new chat; the one before is gone from the screen."""
         self.conversation.clear()
         self.transcript.clear()
+        self._said = False
         self.transcript.empty = welcome(self.session, self._keys)
-        self._paint_waiting()
+        self._paint_above()
 
     def regenerate(self) -> None:
         """Answer the last question again."""
@@ -124,6 +132,18 @@ class ChatPane(Vertical):
         if question is not None:
             self.conversation.waiting.appendleft(question)
             self._next()
+
+    def scroll_transcript(self, rows: str) -> None:
+        """Scroll by ``page_up``, ``page_down``, ``up``, ``down``, or to the ``home`` or ``end``."""
+        transcript = self.transcript
+        {
+            "page_up": transcript.action_page_up,
+            "page_down": transcript.action_page_down,
+            "up": transcript.action_scroll_up,
+            "down": transcript.action_scroll_down,
+            "home": transcript.action_scroll_home,
+            "end": transcript.action_scroll_end,
+        }[rows]()
 
     def notice(self, text: str) -> None:
         """Say something in the app's own voice."""
@@ -164,7 +184,7 @@ class ChatPane(Vertical):
         turn = conversation.ask(conversation.waiting.popleft())
         self._add(Entry(self._new_id(), "user", turn.question))
         self.transcript.begin(self._new_id(), name=wording.model_name(self.session))
-        self._paint_waiting()
+        self._paint_above()
         self.post_message(TurnAsked(turn.id))
 
     def _piece(self, piece: Piece) -> None:
@@ -237,14 +257,20 @@ class ChatPane(Vertical):
 
     def _add(self, entry: Entry) -> None:
         self.transcript.append(entry)
+        self._said = True
 
-    def _paint_waiting(self) -> None:
-        line = self.query_one("#waiting", Line)
-        waiting = self.conversation.waiting
-        line.display = bool(waiting)
-        if waiting:
-            line.show(
-                Content.assemble(
-                    (f"{len(waiting)} waiting", "$accent"), (f" · next: {clean_line(waiting[0], 200)}", "$quiet")
-                )
-            )
+    def _paint_above(self) -> None:
+        """The row above the prompt: the commands that what is typed may become, else what waits."""
+        line = self.query_one("#above", Line)
+        waiting, commands = self.conversation.waiting, hints(self.prompt.text)
+        if commands:
+            names = [
+                Content.assemble((f"/{command.slash}", "$primary"), (f" {command.argument}".rstrip(), "$quiet"))
+                for command in commands
+            ]
+            line.show_lines([Content("  ").join(names)])
+        elif waiting:
+            count = (f"{len(waiting)} waiting", "$accent")
+            line.show_lines([Content.assemble(count, (f" · next: {clean_line(waiting[0], 200)}", "$quiet"))])
+        else:
+            line.show_lines([])

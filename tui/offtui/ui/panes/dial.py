@@ -51,8 +51,10 @@ class DialPane(Vertical, can_focus=True):
         yield Line(id="dial-strip")
         yield Line(id="dial-hint")
 
-    def watch_session(self, state: SessionState) -> None:
-        """Take over what is loaded; the draft goes when it is reached, or when another model is wanted."""
+    def watch_session(self, before: SessionState, state: SessionState) -> None:
+        """Take over what is loaded; the draft goes when another model is wanted."""
+        if _relevant(before) == _relevant(state):
+            return
         if state.loaded is not None:
             self._layers = state.loaded.layers
             self._model = state.loaded.spec.model
@@ -200,6 +202,10 @@ class DialPane(Vertical, can_focus=True):
         if self.draft is not None:
             return [_meaning(self.draft, self._layers.max), "Enter loads now · Esc reverts"]
         return [_meaning(self._here(), self._layers.max), "← → turn · 0-9 type · Home none · End all"]
+
+
+def _relevant(state: SessionState) -> tuple[object, ...]:
+    return state.phase, state.wanted, state.progress, id(state.loaded)
 
 
 def _meaning(layers: int, most: int) -> str:

@@ -38,6 +38,13 @@ class KeyFooter(Line):
         self._timer = self.set_timer(FLASH, self.calm)
         self._paint()
 
+    def complain(self, text: str) -> bool:
+        """Say what is wrong, where there is room for it; whether there was."""
+        fits = self.display and len(text) <= self.size.width - 2
+        if fits:
+            self.flash(text, "$error")
+        return fits
+
     def calm(self) -> None:
         """Back to the keys."""
         self._flash = None

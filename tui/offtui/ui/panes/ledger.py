@@ -28,15 +28,20 @@ class LedgerPane(Vertical):
         """The table."""
         yield Line()
 
-    def watch_session(self, state: SessionState) -> None:
+    def watch_session(self, before: SessionState, state: SessionState) -> None:
         """Show the new ledger."""
-        if not self.is_mounted:
-            return
-        self.query_one(Line).show_lines(ledger_lines(state, max(self.content_size.width, 20)))
+        if before.loaded is not state.loaded or before.phase is not state.phase:
+            self._paint()
 
     def on_resize(self) -> None:
         """Fit the columns."""
-        self.watch_session(self.session)
+        self._paint()
+
+    def _paint(self) -> None:
+        if not self.is_mounted:
+            return
+        state = self.session
+        self.query_one(Line).show_lines(ledger_lines(state, max(self.content_size.width, 20)))
 
 
 def ledger_lines(state: SessionState, width: int) -> list[Content]:

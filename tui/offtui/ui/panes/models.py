@@ -1,8 +1,7 @@
 """The models: files found on this machine, the built-in guide and the path that was given."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -14,14 +13,16 @@ from textual.widgets.option_list import Option
 
 from offtui import paths
 from offtui.engine.state import Phase, SessionState
-from offtui.gguf.library import ModelFile
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
 from offtui.ui.messages import LibraryRead, ModelChosen, PaneLeft
+from offtui.ui.ports import Search
 from offtui.ui.widgets.line import Line
 from offtui.units import size_text
 
-Search = Callable[[], Sequence[ModelFile]]
+if TYPE_CHECKING:
+    from offtui.gguf.library import ModelFile
+
 _SOURCES = {"folder": "folder", "huggingface": "Hugging Face", "lmstudio": "LM Studio", "llama.cpp": "llama.cpp"}
 
 
@@ -53,11 +54,8 @@ class ModelsPane(Vertical):
         yield Line(id="models-note")
 
     def on_mount(self) -> None:
-        """Show what is known at once, and look for the rest in a thread."""
-        self.query_one("#models-filter").display = False
-        self._files = self._own_files()
-        self._fill()
-        self.action_again()
+        """After the first picture, show what is known, and look for the rest in a thread."""
+        self.call_after_refresh(self._begin)
 
     def action_again(self) -> None:
         """Search the folders again."""
@@ -122,10 +120,15 @@ class ModelsPane(Vertical):
         message.stop()
         self.post_message(ModelChosen(self._shown[message.option_index].path))
 
+    def _begin(self) -> None:
+        self._files = self._own_files()
+        self._fill()
+        self.action_again()
+
     def _read(self) -> None:
         self.post_message(LibraryRead(tuple(self._search())))
 
-    def _own_files(self) -> tuple[ModelFile, ...]:
+    def _own_files(self) -> "tuple[ModelFile, ...]":
         guide = paths.guide_model()
         files = [_file(guide, "guide (built in)")] if guide.is_file() else []
         if self._given is not None and _identity(Path(self._given)) != _identity(guide):
@@ -147,7 +150,8 @@ class ModelsPane(Vertical):
         index = next((i for i, file in enumerate(self._shown) if file.path == chosen), 0 if self._shown else None)
         rows.highlighted = index
         count = f"{len(self._shown)} of {len(self._files)}" if words else f"{len(self._files)}"
-        self.query_one("#models-note", Line).show(Content.styled(f"{count} model files", "$quiet"))
+        noun = "model file" if count == "1" else "model files"
+        self.query_one("#models-note", Line).show(Content.styled(f"{count} {noun}", "$quiet"))
         self._paint_details()
 
     def _paint_details(self) -> None:
@@ -157,7 +161,7 @@ class ModelsPane(Vertical):
         line.show_lines(details(self._shown[rows.highlighted]) if shown and rows.highlighted is not None else [])
 
 
-def model_row(file: ModelFile, width: int, *, up: bool) -> Content:
+def model_row(file: "ModelFile", width: int, *, up: bool) -> Content:
     """Name at the left, quantisation and size at the right."""
     size = size_text(file.bytes)
     tail = f"{file.quant[:8]:<8}{size:>9}" if width >= 34 else f"{size:>9}"
@@ -173,7 +177,7 @@ def model_row(file: ModelFile, width: int, *, up: bool) -> Content:
     )
 
 
-def _bare_name(file: ModelFile) -> str:
+def _bare_name(file: "ModelFile") -> str:
     """The name without the quantisation at its end, which stands in a column of its own."""
     name = clean_line(file.name)
     if file.quant and name.casefold().endswith(file.quant.casefold()):
@@ -181,7 +185,7 @@ def _bare_name(file: ModelFile) -> str:
     return name
 
 
-def details(file: ModelFile) -> list[Content]:
+def details(file: "ModelFile") -> list[Content]:
     """Where it lies, how big it is, what its name says."""
     rows = [
         ("file", clean_line(str(file.path))),
@@ -193,11 +197,13 @@ def details(file: ModelFile) -> list[Content]:
     return [Content.assemble((f"{key:<6}", "$quiet"), value) for key, value in rows]
 
 
-def _file(path: Path, name: str) -> ModelFile:
+def _file(path: Path, name: str) -> "ModelFile":
     try:
         size = path.stat().st_size
     except (OSError, ValueError):  # missing, or a name the system refuses: loading it will say so
         size = 0
+    from offtui.gguf.library import ModelFile  # takes 7 ms, and the first picture does not need it
+
     return ModelFile(path=path, name=name, bytes=size, quant="")
 
 
@@ -208,7 +214,7 @@ def _identity(path: Path) -> str:
         return str(path)
 
 
-def _searched(file: ModelFile) -> str:
+def _searched(file: "ModelFile") -> str:
     return f"{file.name} {file.quant} {file.repo}".casefold()
 
 

@@ -104,8 +104,11 @@ class MonitorPane(Vertical, can_focus=True):
 
     def _memory(self, width: int) -> list[Content]:
         lines: list[Content] = []
-        for use in device_uses(self.session, self.sample):
+        uses = device_uses(self.session, self.sample)
+        for use in uses:
             lines += device_lines(use, width)
+        if not uses and self.session.loaded is not None:
+            lines.append(Content.assemble(("VRAM".ljust(_LABEL), "$secondary"), ("no GPU device", "$quiet")))
         lines += ram_lines(ram_use(self.session, self.sample), width)
         cpu = self.sample.host.cpu if self.sample else None
         load = self.sample.host.load1 if self.sample else None
@@ -141,7 +144,7 @@ class MonitorPane(Vertical, can_focus=True):
         columns = self._rates.columns(count, min(SPAN, count * 1.0), now)
         peak = self._peak()
         if peak is None:
-            return [Content.styled(text, "$line") for text in ("", "no answer in the last two minutes", "")]
+            return [Content.styled(text, "$quiet") for text in ("", "no answer in the last two minutes", "")]
         lines = render(columns, width, GRAPH_LINES, self._graph, high=_round_up(peak), fill=True)
         return [Content.styled(line, "$ours") for line in lines]
 

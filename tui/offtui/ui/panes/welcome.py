@@ -1,5 +1,6 @@
 """What the chat shows before anything was said: what this is, what to ask, which keys matter."""
 
+import re
 from collections.abc import Mapping
 
 from offtui.engine.state import Phase, SessionState
@@ -8,17 +9,18 @@ from offtui.ui import wording
 from offtui.ui.commands import BY_ID, keys_of
 
 EXAMPLES = ("What is GPU offloading?", "How many layers should I offload?", "¿Qué es la VRAM?")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _KEYS = (
-    ("dial.open", "how many layers lie on the GPU"),
+    ("dial.open", "layers on the GPU"),
     ("models.open", "another model"),
-    ("monitor.open", "VRAM, RAM, tokens per second"),
-    ("app.help", "all keys and commands"),
+    ("monitor.open", "monitor"),
+    ("app.help", "help"),
 )
 
 
 def welcome(state: SessionState, keys: Mapping[str, str]) -> str:
     """The invitation as Markdown."""
-    keys_shown = [f"- `{names[0]}` {text}" for id, text in _KEYS if (names := keys_of(BY_ID[id], keys))]
+    keys_shown = [f"`{names[0]}` {text}" for id, text in _KEYS if (names := keys_of(BY_ID[id], keys))]
     return "\n".join(
         [
             "**offtui** runs a model that does not fit the graphics card: some layers there, the rest in RAM.",
@@ -30,9 +32,7 @@ def welcome(state: SessionState, keys: Mapping[str, str]) -> str:
             "",
             *(f"- {example}" for example in EXAMPLES),
             "",
-            "Keys:",
-            "",
-            *keys_shown,
+            " · ".join(keys_shown),
         ]
     )
 
@@ -44,8 +44,13 @@ def _now(state: SessionState) -> list[str]:
         return ["No model is loaded."]
     lines = [f"{_quoted(wording.model_name(state))} is loaded: {wording.layers_text(state)}."]
     for notice in state.loaded.notices[:2]:
-        lines += ["", f"> {_quoted(clean_line(notice))}"]
+        lines += ["", f"> {_escaped(clean_line(notice))}"]
     return lines
+
+
+def _escaped(text: str) -> str:
+    """``text`` with nothing in it that Markdown would take for its own."""
+    return _PUNCTUATION.sub(r"\\\g<0>", text)
 
 
 def _quoted(text: str) -> str:

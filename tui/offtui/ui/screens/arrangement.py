@@ -6,8 +6,22 @@ from typing import Literal
 Pane = Literal["", "models", "monitor", "dial"]
 """What covers the chat; empty: nothing."""
 
-MEDIUM, WIDE = 110, 160
-"""Columns from which monitor and dial stand beside the chat, and from which the models do too."""
+NARROW, MEDIUM, WIDE = 60, 110, 160
+"""Columns from which there is room for the keys below the chat, for monitor and dial beside it, for the models too."""
+HIGH, TALL = 15, 34
+"""Rows from which there is room for the keys, and for space between the panes."""
+
+
+def size_classes(width: int, height: int, pane: Pane) -> dict[str, bool]:
+    """The classes by which the style sheet knows size and cover, and whether each holds."""
+    return {
+        "-slim": width < NARROW,
+        "-narrow": NARROW <= width < MEDIUM,
+        "-wide": width >= WIDE,
+        "-low": height < HIGH,
+        "-short": height < TALL,
+        "-covered": bool(pane),
+    }
 
 
 def beside(width: int) -> frozenset[str]:

@@ -25,13 +25,11 @@ from offtui.ui.panes.chat import ChatPane
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.footer import KeyFooter
 from offtui.ui.panes.ledger import LedgerPane
-from offtui.ui.panes.models import ModelList, ModelsPane, Search
+from offtui.ui.panes.models import ModelList, ModelsPane
 from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
-from offtui.ui.ports import Desk, Engine
-from offtui.ui.screens.arrangement import MEDIUM, WIDE, Pane, beside, covering, pane_of, seen
-from offtui.ui.screens.choice import Choice, ChoiceScreen, command_choices
-from offtui.ui.screens.help import HelpScreen
+from offtui.ui.ports import Desk, Engine, Search
+from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
 from offtui.ui.settings import Settings
 from offtui.ui.steering import Steering
 from offtui.ui.themes import theme_files
@@ -40,8 +38,7 @@ from offtui.ui.widgets.prompt import Prompt
 
 FLUSH = 1 / 15
 """Seconds between two looks into the mailbox while an answer is written."""
-TWICE = 2.0
-"""Seconds within which a second Ctrl+C quits."""
+TWICE = 2.0  # seconds within which a second Ctrl+C quits
 _PLACES: dict[type[DOMNode], Where] = {
     Prompt: Where.PROMPT,
     Transcript: Where.CHAT,
@@ -55,8 +52,6 @@ class MainScreen(Screen[None]):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
-    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (MEDIUM, "-medium"), (WIDE, "-wide")]  # noqa: RUF012 -- Textual's own
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (15, "-high")]  # noqa: RUF012 -- Textual's own
     AUTO_FOCUS = "#prompt"
 
     session: var[SessionState] = var(SessionState())
@@ -65,7 +60,13 @@ class MainScreen(Screen[None]):
     open_pane: var[Pane] = var[Pane]("")
     """The pane that covers the chat."""
 
-    def __init__(self, options: Options, desk: Desk, search: Search, take_mail: Callable[[], Mail | None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        desk: Desk,
+        search: Search,
+        take_mail: Callable[[], Mail | None],
+    ) -> None:
         super().__init__()
         self._options = options
         self._desk = desk
@@ -81,7 +82,8 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Three columns over two rows; the style sheet says which are seen."""
-        # Before the first layout, so that nothing is ever laid out at a width it does not get.
+        # Before the first layout, so that nothing is ever laid out or styled for a size it does not get.
+        self._arrange()
         columns = beside(self._app.size.width)
         with Horizontal(id="body"):
             models = ModelsPane(self._search, self._options.model, id="models").data_bind(MainScreen.session)
@@ -135,7 +137,8 @@ class MainScreen(Screen[None]):
                 self._pump.resume()
             else:
                 self._pump.pause()
-        self._look_around()
+        if before.phase is not after.phase or before.loaded is not after.loaded:
+            self._look_around()
 
     def watch_open_pane(self) -> None:
         """Cover the chat, or uncover it."""
@@ -176,7 +179,7 @@ class MainScreen(Screen[None]):
             call = slash.parse(message.text)
             self._run_call(call)
         except OfftuiError as error:
-            self._flash(str(error), "$error")
+            self._complain(error)
             return
         prompt = self.chat.prompt
         if prompt.text == message.text:
@@ -202,7 +205,8 @@ class MainScreen(Screen[None]):
     # Actions
 
     def action_stop(self) -> None:
-        """Stop the load or the turn."""
+        """Stop the load or the turn; questions that wait go back to the prompt."""
+        self.chat.take_back_waiting()
         self.steering.stop()
 
     def action_back(self) -> None:
@@ -210,7 +214,7 @@ class MainScreen(Screen[None]):
         if self.open_pane or not self._in_chat():
             self.action_leave_pane()
         elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
-            self.steering.stop()
+            self.action_stop()
         else:
             self.chat.prompt.focus()
 
@@ -227,7 +231,7 @@ class MainScreen(Screen[None]):
         if selected:
             self._flash(self._desk.copy(selected), "$primary")
         elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
-            self.steering.stop()
+            self.action_stop()
         elif prompt.text:
             prompt.take()
         elif now - self._interrupted < TWICE:
@@ -279,15 +283,7 @@ class MainScreen(Screen[None]):
 
     def action_scroll_chat(self, rows: str) -> None:
         """Scroll the transcript while typing."""
-        transcript = self.chat.transcript
-        {
-            "page_up": transcript.action_page_up,
-            "page_down": transcript.action_page_down,
-            "up": transcript.action_scroll_up,
-            "down": transcript.action_scroll_down,
-            "home": transcript.action_scroll_home,
-            "end": transcript.action_scroll_end,
-        }[rows]()
+        self.chat.scroll_transcript(rows)
 
     def action_copy_answer(self) -> None:
         """Copy the newest answer as it was written."""
@@ -297,16 +293,22 @@ class MainScreen(Screen[None]):
 
     def action_theme(self) -> None:
         """Choose colours from a list."""
+        from offtui.ui.screens.choice import Choice, ChoiceScreen
+
         names = sorted(theme_files())
         self._app.push_screen(ChoiceScreen("Colours", [Choice(name, name) for name in names]), self._theme_chosen)
 
     def action_palette(self) -> None:
         """Choose a command from a list."""
+        from offtui.ui.screens.choice import ChoiceScreen, command_choices
+
         choices = command_choices(self._situation(), self._keys)
         self._app.push_screen(ChoiceScreen("Commands", choices), self._command_chosen)
 
     def action_help(self) -> None:
         """Every command and its keys."""
+        from offtui.ui.screens.help import HelpScreen
+
         self._app.push_screen(HelpScreen(self._keys))
 
     def _theme_chosen(self, name: str | None) -> None:
@@ -314,7 +316,7 @@ class MainScreen(Screen[None]):
             try:
                 self._desk.wear(name)
             except OfftuiError as error:
-                self._flash(str(error), "$error")
+                self._complain(error)
 
     async def _command_chosen(self, id: str | None) -> None:
         if id is None:
@@ -337,16 +339,17 @@ class MainScreen(Screen[None]):
         """Take the session over and have the first model loaded."""
         self.steering.attach(engine)
 
-    def flash(self, text: str) -> None:
-        """Say a word in the last row."""
-        self._flash(text)
-
     @property
     def _app(self) -> App[None]:
         return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
 
     def _flash(self, text: str, style: str = "$accent") -> None:
         self.query_one(KeyFooter).flash(text, style)
+
+    def _complain(self, error: OfftuiError) -> None:
+        """In the last row, or in the chat where that is too short."""
+        if not self.query_one(KeyFooter).complain(str(error)):
+            self.chat.error(str(error))
 
     def _open(self, pane: Pane, focused: Widget) -> None:
         self.open_pane = covering(pane, self._app.size.width)
@@ -361,10 +364,10 @@ class MainScreen(Screen[None]):
         self._arrange()
 
     def _arrange(self) -> None:
-        if not self.is_mounted:
-            return
-        self.set_class(bool(self.open_pane), "-covered")
-        for id, shown in seen(self._app.size.width, self.open_pane).items():
+        size = self._app.size
+        for name, belongs in size_classes(size.width, size.height, self.open_pane).items():
+            self.set_class(belongs, name)
+        for id, shown in seen(size.width, self.open_pane).items() if self.is_mounted else ():
             widget = self.query_one(f"#{id}")
             if widget.display != shown:
                 widget.display = shown

@@ -128,6 +128,7 @@ class Column:
         if live is not None and live.index != gone:
             live.index -= live.index > gone
             self._live = live
+            self.relay(live.index)
 
     def clear(self) -> None:
         """Take all entries out."""
@@ -255,8 +256,6 @@ class Column:
     def _lines(self, index: int) -> list[Line]:
         lines = self._items[index].lines
         if lines is None:
-            if not self._items[index].exact:
-                return []
             self.relay(index)
             lines = self._items[index].lines or []
         elif index in self._recent:
@@ -307,6 +306,8 @@ class Column:
         if self._live is not None:
             self._live.markdown = None
         self.rows = RowIndex(estimated_height(item.entry, self.width) for item in self._items)
+        if self._live is not None:
+            self.relay(self._live.index)
 
 
 def _cleaned(entry: Entry) -> Entry:

@@ -1,10 +1,9 @@
 """Markdown blocks as rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from offtui.ui.transcript.code import code_block
+from offtui.ui.transcript.code import Highlight, code_block, highlighted
 from offtui.ui.transcript.grid import BLANK, Line, Run, cells, dress, settle
 from offtui.ui.transcript.inline import inline_runs, task_box
 from offtui.ui.transcript.parse import Document, MarkdownParser, Node
@@ -42,39 +41,33 @@ def plain_lines(text: str, width: int, look: str = "") -> list[Line]:
     return wrap([Run(settle(text.strip("\n")), look)], width)
 
 
-def stacked(blocks: Sequence[Node], width: int, *, depth: int = 0, tight: bool = False) -> list[Line]:
-    """Rows of consecutive blocks, with an empty row between them unless ``tight``."""
+def stacked(blocks: Sequence[Node], width: int, highlight: Highlight = highlighted, *, depth: int = 0) -> list[Line]:
+    """Rows of consecutive blocks, with an empty row between them; ``depth``: lists around them."""
     lines: list[Line] = []
     for block in blocks:
-        rows = _block(block, width, _Place(depth))
-        if rows and lines and not tight:
+        rows = _block(block, width, highlight, depth)
+        if rows and lines:
             lines.append(BLANK)
         lines.extend(rows)
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    depth: int
-    """Lists around the block."""
-
-
-def _block(node: Node, width: int, place: _Place) -> list[Line]:
+def _block(node: Node, width: int, highlight: Highlight, depth: int) -> list[Line]:
     match node.kind:
         case "paragraph":
             return wrap(inline_runs(node.inline), width)
         case "heading":
             return _heading(node, width)
         case "bullet_list" | "ordered_list":
-            return _list(node, width, place)
+            return _list(node, width, highlight, depth)
         case "blockquote":
             inner = width - 2 if width > NARROW else width
-            rows = stacked(node.children, inner, depth=place.depth) or [BLANK]
+            rows = stacked(node.children, inner, highlight, depth=depth) or [BLANK]
             bar = (Run("▎ ", "quote-bar"),) if inner < width else ()
             return [(*bar, *dress(row, "quote")) for row in rows]
         case "fence" | "code_block":
             language = node.token.info.strip().split(" ")[0].strip("{}.") if node.kind == "fence" else ""
-            return code_block(node.token.content, language, width)
+            return code_block(node.token.content, language, width, highlight)
         case "math_block":
             return [row for line in _lines_of(node.token.content) for row in wrap_hard((Run(line, "math"),), width)]
         case "verbatim":
@@ -100,17 +93,17 @@ def _heading(node: Node, width: int) -> list[Line]:
     return rows
 
 
-def _list(node: Node, width: int, place: _Place) -> list[Line]:
+def _list(node: Node, width: int, highlight: Highlight, depth: int) -> list[Line]:
     tight = all(child.token.hidden for item in node.children for child in item.children if child.kind == "paragraph")
     ordered = node.kind == "ordered_list"
     start = int(node.token.attrs.get("start", 1)) if ordered else 0
     digits = len(str(start + len(node.children) - 1))
     lines: list[Line] = []
     for index, item in enumerate(node.children):
-        marker = f"{start + index:>{digits}}. " if ordered else f"{_BULLETS[place.depth % len(_BULLETS)]} "
-        indent = len(marker) if width - len(marker) >= (NARROW if place.depth else NARROWEST) else 0
+        marker = f"{start + index:>{digits}}. " if ordered else f"{_BULLETS[depth % len(_BULLETS)]} "
+        indent = len(marker) if width - len(marker) >= (NARROW if depth else NARROWEST) else 0
         inner = max(1, width - indent)
-        rows = _item(item, inner, place.depth + 1, tight=tight) or [BLANK]
+        rows = _item(item, inner, highlight, depth + 1, tight=tight) or [BLANK]
         if lines and not tight:
             lines.append(BLANK)
         for number, row in enumerate(rows):
@@ -123,14 +116,14 @@ def _list(node: Node, width: int, place: _Place) -> list[Line]:
     return lines
 
 
-def _item(item: Node, width: int, depth: int, *, tight: bool) -> list[Line]:
+def _item(item: Node, width: int, highlight: Highlight, depth: int, *, tight: bool) -> list[Line]:
     lines: list[Line] = []
     for index, block in enumerate(item.children):
         if block.kind == "paragraph":
             runs = inline_runs(block.inline)
             rows = wrap(task_box(runs) if index == 0 else runs, width)
         else:
-            rows = _block(block, width, _Place(depth))
+            rows = _block(block, width, highlight, depth)
         if rows and lines and not tight:
             lines.append(BLANK)
         lines.extend(rows)

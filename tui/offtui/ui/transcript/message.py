@@ -141,8 +141,10 @@ def with_mark(row: Line, count: int, width: int) -> Line:
 
 
 def empty_view(text: str, width: int, height: int) -> list[Line]:
-    """``height`` rows with Markdown in the middle."""
-    rows = markdown_lines(text, min(EMPTY_MEASURE, measure(width)))[:height]
+    """``height`` rows with Markdown in the middle; without its empty rows where there is no room for them."""
+    rows = markdown_lines(text, min(EMPTY_MEASURE, measure(width)))
+    if len(rows) > height:
+        rows = [row for row in rows if row][:height]
     left = Run(" " * max(0, (width - max(map(line_cells, rows), default=0)) // 2))
     view = [BLANK] * ((height - len(rows)) // 2) + [(left, *dress(row, "empty")) for row in rows]
     return view + [BLANK] * (height - len(view))

@@ -1,5 +1,8 @@
 """The looks of the transcript, as the theme in force draws them."""
 
+import re
+from collections.abc import Iterator
+
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
@@ -7,6 +10,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from offtui.ui.transcript.grid import Line, line_cells
+
+_FAINT = re.compile(r"color: \$foreground [1-6]\d%")
 
 PREFIX = "transcript--"
 
@@ -60,15 +65,39 @@ LOOKS = {
     "code-builtin": "color: $secondary;",
     "code-deleted": "color: $error;",
     "empty": "color: $foreground 75%;",
+    "selection": "background: $primary 40%;",
     "bar": "",
     "table": "",
 }
 """Every name that may stand in a run's look, with its style; each is a component class ``transcript--NAME``."""
 
 
-def component_css(widget: str) -> str:
-    """The style sheet of the looks for a widget."""
-    return "\n".join(f"{widget} > .{PREFIX}{look} {{ {style} }}" for look, style in LOOKS.items())
+def _rules() -> Iterator[str]:
+    """Rules of the looks. The terminal's own colours cannot be mixed, so a faint look is dim where they are used."""
+    for look, style in LOOKS.items():
+        yield f"Transcript > .{PREFIX}{look} {{ {style} }}"
+        if _FAINT.match(style):
+            italic = "italic " if "italic" in style else ""
+            yield f"Transcript:ansi > .{PREFIX}{look} {{ text-style: {italic}dim; }}"
+
+
+STYLE_SHEET = """
+Transcript {
+    height: 1fr;
+    overflow-x: hidden;
+    overflow-y: scroll;
+    scrollbar-size-vertical: 1;
+    scrollbar-background: $background;
+    scrollbar-background-hover: $background;
+    scrollbar-background-active: $background;
+    scrollbar-color: $foreground 18%;
+    scrollbar-color-hover: $foreground 32%;
+    scrollbar-color-active: $primary;
+    background: $background;
+    color: $foreground;
+}
+""" + "\n".join(_rules())
+"""Of the widget and all looks."""
 
 
 class Palette:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from offtui.ui.transcript.code import GrowingCode
 from offtui.ui.transcript.grid import BLANK, Line
 from offtui.ui.transcript.layout import parse, plain_lines, stacked
 from offtui.ui.transcript.parse import line_offset
@@ -21,6 +22,7 @@ class LiveMarkdown:
         self._finished: list[Line] = []
         self._open = text
         self._references: dict[str, Any] = {}
+        self._code = GrowingCode()
 
     def feed(self, text: str) -> None:
         """Add text at the end; costs nothing until the rows are asked for."""
@@ -39,7 +41,7 @@ class LiveMarkdown:
             self._finished += self._after(stacked(document.blocks[:last], self._width))
             self._open = self._open[line_offset(self._open, begin) :]
             self._references.update((label, known) for label, known in references.items() if known["map"][1] <= begin)
-        return self._finished, self._after(stacked(document.blocks[last:], self._width))
+        return self._finished, self._after(stacked(document.blocks[last:], self._width, self._code))
 
     def _after(self, rows: list[Line]) -> list[Line]:
         return [BLANK, *rows] if self._finished and rows else rows

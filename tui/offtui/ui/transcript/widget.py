@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual import events
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -15,7 +16,8 @@ from offtui.ui.transcript.column import Column
 from offtui.ui.transcript.grid import BLANK, Line, changed_cells
 from offtui.ui.transcript.message import empty_view, with_mark
 from offtui.ui.transcript.model import Entry, EntryState
-from offtui.ui.transcript.palette import LOOKS, PREFIX, Palette, component_css
+from offtui.ui.transcript.palette import LOOKS, PREFIX, STYLE_SHEET, Palette
+from offtui.ui.transcript.selecting import selected_text, with_selection
 
 FLUSH_SECONDS = 1 / 15
 """How often the running answer is drawn, at most."""
@@ -38,22 +40,7 @@ class Transcript(ScrollView, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {PREFIX + look for look in LOOKS}
 
-    DEFAULT_CSS = """
-    Transcript {
-        height: 1fr;
-        overflow-x: hidden;
-        overflow-y: scroll;
-        scrollbar-size-vertical: 1;
-        scrollbar-background: $background;
-        scrollbar-background-hover: $background;
-        scrollbar-background-active: $background;
-        scrollbar-color: $foreground 18%;
-        scrollbar-color-hover: $foreground 32%;
-        scrollbar-color-active: $primary;
-        background: $background;
-        color: $foreground;
-    }
-    """ + component_css("Transcript")
+    DEFAULT_CSS = STYLE_SHEET
 
     def __init__(
         self, *, empty: str = "", name: str | None = None, id: str | None = None, classes: str | None = None
@@ -360,8 +347,19 @@ class Transcript(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One row of the view, as it was found when last something changed."""
-        line = self._shown[y] if y < len(self._shown) else BLANK
-        return self._palette.strip(line).crop_extend(0, self.scrollable_content_region.width, self._palette.style(""))
+        line, number = self._shown[y] if y < len(self._shown) else BLANK, round(self.scroll_y) + y
+        if (selection := self.text_selection) is not None:
+            line = with_selection(line, selection, number)
+        strip = self._palette.strip(line).crop_extend(0, self._column.width, self._palette.style(""))
+        return strip.apply_offsets(0, number)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """What was selected with the mouse, as it is drawn but for bars; all sources where everything was."""
+        if selection.start is None and selection.end is None:
+            return "\n\n".join(entry.text for entry in self.entries), "\n"
+        first = selection.start.y if selection.start else 0
+        last = selection.end.y if selection.end else self._column.rows.total - 1
+        return selected_text(self._column.view(first, max(0, last - first + 1)), first, selection), "\n"
 
     def _draw(self, *, everything: bool = False) -> None:
         """Find out what is in view, and have the cells drawn that differ from what was."""

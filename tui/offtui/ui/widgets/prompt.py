@@ -75,6 +75,7 @@ class Prompt(TextArea, inherit_bindings=False):
         &:focus { border: round $primary; }
         & .text-area--cursor-line { background: transparent; }
         & .text-area--placeholder { color: $foreground 40%; }
+        &:ansi .text-area--placeholder { text-style: dim; }
     }
     """
 
@@ -186,8 +187,6 @@ class Prompt(TextArea, inherit_bindings=False):
             event.stop()
             event.prevent_default()
             await self.run_action(binding.action)
-            return
-        await super()._on_key(event)
 
     def _enter(self, in_burst: bool) -> None:
         """Send, but for a backslash before the cursor. Within a burst, wait for what follows before deciding."""

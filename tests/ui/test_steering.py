@@ -1,0 +1,79 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from offtui.engine.state import Phase, SessionState
+from offtui.options import Options
+from offtui.protocol.spec import LoadSpec
+from offtui.ui.ports import Engine
+from offtui.ui.settings import Settings
+from offtui.ui.steering import Steering
+
+
+@dataclass
+class Wishes(Engine):
+    wanted: list[LoadSpec] = field(default_factory=list)
+
+    def want(self, spec: LoadSpec) -> None:
+        self.wanted.append(spec)
+
+
+def steering(**options: object) -> tuple[Steering, Wishes]:
+    made, engine = Steering(Settings.of(Options(model="/m/big.gguf", **options))), Wishes()  # type: ignore[arg-type]
+    made.attach(engine)
+    return made, engine
+
+
+def comes_up(made: Steering, engine: Wishes, layers: int = 4) -> LoadSpec:
+    good = msgspec.structs.replace(engine.wanted[-1], n_gpu_layers=layers, n_ctx=8192)
+    made.note(SessionState(phase=Phase.READY, wanted=engine.wanted[-1], last_good=good))
+    return good
+
+
+def test_a_first_load_that_fails_leads_to_the_guide() -> None:
+    made, engine = steering()
+    assert made.way_back_name() == "the guide"
+    made.go_back()
+    assert Path(engine.wanted[-1].model).name == "guide.gguf"
+
+
+def test_a_worker_that_died_leads_to_the_same_load() -> None:
+    made, engine = steering()
+    good = comes_up(made, engine)
+    made.note(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], last_good=good))
+    assert made.way_back_name() == "big with 4 layers"
+    made.go_back()
+    assert engine.wanted[-1] == good
+
+
+def test_a_split_that_fails_leads_to_the_one_before() -> None:
+    made, engine = steering()
+    good = comes_up(made, engine)
+    made.layers(9)
+    made.note(SessionState(phase=Phase.STOPPING, wanted=engine.wanted[-1], last_good=good))
+    made.note(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], last_good=good))
+    made.go_back()
+    assert engine.wanted[-1] == good
+
+
+def test_the_way_back_never_leads_in_a_circle() -> None:
+    made, engine = steering(rpc=("h:1",))
+    good = comes_up(made, engine)
+    made.note(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], last_good=good))
+    names = []
+    for _ in range(3):
+        names.append(made.way_back_name())
+        made.go_back()
+        made.note(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], last_good=good))  # it fails again
+    assert names == ["big with 4 layers", "big without RPC devices", "the guide"]
+    assert engine.wanted[2].rpc == ()
+
+
+def test_settings_reach_the_next_load_and_turn() -> None:
+    made, engine = steering()
+    assert made.set("set.ctx", "4096") == "context: 4096"
+    assert engine.wanted[-1].n_ctx == 4096
+    made.set("set.temp", "0.3")
+    assert len(engine.wanted) == 2
+    assert made.settings.sampling.temperature == 0.3

@@ -1,0 +1,142 @@
+"""The file behind the store: opened, made, set aside when it is damaged, copied to memory when it cannot be written."""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from offtui.text import clean_line
+
+VERSION = 1
+"""Of the tables; a file with another number is another offtui's."""
+PATIENCE = 2.0
+"""Seconds to wait for another offtui that writes."""
+
+_TABLES = """
+CREATE TABLE headers (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used REAL NOT NULL, header BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE points (
+    time REAL NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, arch TEXT NOT NULL,
+    quant TEXT NOT NULL, devices TEXT NOT NULL, settings TEXT NOT NULL, n_ctx INTEGER NOT NULL,
+    n_gpu_layers INTEGER NOT NULL, n_past INTEGER NOT NULL, tokens INTEGER NOT NULL, tps REAL NOT NULL, prompt_tps REAL
+);
+CREATE INDEX points_of ON points (path, devices, settings, time);
+CREATE TABLE residuals (
+    time REAL NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, arch TEXT NOT NULL,
+    quant TEXT NOT NULL, devices TEXT NOT NULL, settings TEXT NOT NULL, n_ctx INTEGER NOT NULL,
+    n_gpu_layers INTEGER NOT NULL, device TEXT NOT NULL, purpose TEXT NOT NULL, planned INTEGER NOT NULL,
+    got INTEGER NOT NULL
+);
+CREATE INDEX residuals_of ON residuals (devices, time);
+CREATE TABLE constants (
+    device TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, time REAL NOT NULL, PRIMARY KEY (device, name)
+) WITHOUT ROWID;
+"""
+
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the error says that the file is no database, or no whole one."""
+    return getattr(error, "sqlite_errorname", "").startswith(_DAMAGE)
+
+
+def open_database(file: Path) -> tuple[sqlite3.Connection, str]:
+    """A connection to ``file``, and a sentence where something is wrong with it; ``""`` where nothing is.
+
+    A damaged file is set aside and a new one begun. Where the file cannot be written, or is another version's, what
+    can be read of it is copied to memory, and the connection is to that.
+    """
+    notice = ""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(file):
+            try:
+                return _open(file), ""
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+            aside = set_aside(file)
+            return _open(file), f"{_name(file)} was damaged and is kept as {aside.name}; measuring begins anew."
+    except (sqlite3.Error, OSError) as error:
+        notice = f"{_name(file)} cannot be written ({clean_line(str(error), 200)}); what is measured now is not kept."
+    return _copy_in_memory(file), notice
+
+
+def set_aside(file: Path) -> Path:
+    """Rename a damaged file, and the journal that belongs to it, to a name of its own."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    aside = file.with_name(f"{file.name}.damaged-{stamp}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = file.with_name(f"{file.name}.damaged-{stamp}-{number}")
+    os.replace(file, aside)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{file}{suffix}", f"{aside}{suffix}")
+    return aside
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _prepare(connection)
+        check = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if check[0] != "ok":
+            broken = sqlite3.DatabaseError(str(check[0]))
+            broken.sqlite_errorname = "SQLITE_CORRUPT"
+            raise broken
+    except BaseException:  # whatever it was, the file must not stay open
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables where there are none."""
+    connection.execute("BEGIN IMMEDIATE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, VERSION):
+        connection.execute("ROLLBACK")
+        raise sqlite3.NotSupportedError(f"it is of version {version}, and this offtui knows {VERSION}")
+    if version == 0:
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _copy_in_memory(file: Path) -> sqlite3.Connection:
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    with contextlib.suppress(sqlite3.Error, OSError):
+        for mode in ("mode=ro", "immutable=1"):
+            with contextlib.suppress(sqlite3.Error), contextlib.closing(_reading(file, mode)) as source:
+                if source.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+                    source.backup(memory)
+                    # the copy is a file of WAL mode, which memory does not know
+                    return memory
+    _prepare(memory)
+    return memory
+
+
+def _reading(file: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Generator[None]:
+    """No other offtui opens or sets aside the file meanwhile."""
+    with open(file.with_name(f"{file.name}.lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _name(file: Path) -> str:
+    return clean_line(str(file), 300)

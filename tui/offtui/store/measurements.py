@@ -1,0 +1,267 @@
+"""What was measured here: headers by file, speeds by layer count, plans against loads, constants of devices.
+
+One ``Store`` belongs to one thread. It never raises for what is wrong with its file: it says so in ``notices`` and goes
+on with what it has.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from offtui import paths
+from offtui.gguf.header import Header
+from offtui.store.database import is_damage, open_database, set_aside
+from offtui.text import clean_line
+
+MAX_HEADERS = 200
+"""Kept; the one unused for longest goes first. A header takes a hundred KiB or so."""
+MAX_POINTS = 400
+"""Read for one model, devices and settings, newest first."""
+
+T = TypeVar("T")
+
+
+class FileId(msgspec.Struct, frozen=True):
+    """A file as it was when it was looked at: another size or time is another file."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str) -> Self | None:
+        """The file at ``path`` now; ``None`` where there is none."""
+        try:
+            stat = os.stat(path)
+        except (OSError, ValueError):
+            return None
+        return cls(path, stat.st_size, stat.st_mtime_ns)
+
+
+class Circumstances(msgspec.Struct, frozen=True):
+    """What a measurement is of."""
+
+    file: FileId
+    arch: str
+    quant: str
+    devices: str
+    """Names, descriptions and sizes of the devices, as one text."""
+    settings: str
+    """The settings that matter for speed, as one text."""
+    n_ctx: int
+    n_gpu_layers: int
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A measured speed."""
+
+    n_gpu_layers: int
+    n_past: int
+    """Tokens in the cache, on average while the answer was written."""
+    tokens: int
+    """Of the answer."""
+    tps: float
+    """Tokens per second of the answer."""
+    prompt_tps: float | None
+    """Of the prompt; ``None``: too few tokens of it were new."""
+    time: float
+    """Seconds since 1970."""
+
+
+class Residual(msgspec.Struct, frozen=True):
+    """What a plan said of one purpose on one device, and what the load took. Bytes."""
+
+    device: str
+    purpose: str
+    planned: int
+    got: int
+
+
+class Store:
+    """The database of one machine's user."""
+
+    def __init__(self, file: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        """Open it, or make it.
+
+        Args:
+            file: of the database; ``None``: in the data folder.
+            clock: seconds since 1970.
+        """
+        self._file = file or paths.data_dir() / "measurements.db"
+        self._clock = clock
+        self._notices: list[str] = []
+        self._connection: sqlite3.Connection
+        self._open()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What went wrong so far, a sentence each."""
+        return tuple(self._notices)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def header(self, path: str) -> Header | None:
+        """The header of the file at ``path``, if it was read before and no part of it has changed since."""
+        file = FileId.of(path)
+        if file is None:
+            return None
+
+        def read() -> Header | None:
+            row = self._connection.execute(
+                "SELECT header FROM headers WHERE path = ? AND size = ? AND mtime_ns = ?",
+                (os.fsencode(path), file.size, file.mtime_ns),
+            ).fetchone()
+            if row is None:
+                return None
+            try:
+                header = msgspec.msgpack.decode(row[0], type=Header)
+            except msgspec.MsgspecError:  # of an offtui whose headers were others
+                return None
+            parts = [FileId.of(part) for part in header.parts]
+            if None in parts or sum(part.size for part in parts if part) != header.file_bytes:
+                return None
+            return header
+
+        header = self._try(read, None)
+        if header is not None:
+            used = (self._clock(), os.fsencode(path))
+            self._write(lambda: self._connection.execute("UPDATE headers SET used = ? WHERE path = ?", used))
+        return header
+
+    def keep_header(self, header: Header) -> None:
+        """Remember a header for the file as it is now."""
+        file = FileId.of(header.path)
+        if file is None:
+            return
+        try:
+            body = msgspec.msgpack.encode(header)
+        except (UnicodeEncodeError, OverflowError):  # a name that is no text, a number that is none
+            return
+
+        def write() -> None:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO headers VALUES (?, ?, ?, ?, ?)",
+                (os.fsencode(file.path), file.size, file.mtime_ns, self._clock(), body),
+            )
+            self._connection.execute(
+                "DELETE FROM headers WHERE path IN (SELECT path FROM headers ORDER BY used DESC LIMIT -1 OFFSET ?)",
+                (MAX_HEADERS,),
+            )
+
+        self._write(write)
+
+    def add_point(self, of: Circumstances, point: Point) -> None:
+        """Keep a measured speed."""
+        values = (point.n_past, point.tokens, point.tps, point.prompt_tps)
+        row = (point.time, *_columns(of), *values)
+        marks = ", ".join("?" * len(row))
+        self._write(lambda: self._connection.execute(f"INSERT INTO points VALUES ({marks})", row))
+
+    def points(self, file: FileId, devices: str, settings: str) -> tuple[Point, ...]:
+        """The speeds of this very file on these devices with these settings, oldest first."""
+        found: list[Any] = self._try(
+            lambda: self._connection.execute(
+                "SELECT n_gpu_layers, n_past, tokens, tps, prompt_tps, time FROM points WHERE path = ? AND size = ? "
+                "AND mtime_ns = ? AND devices = ? AND settings = ? ORDER BY time DESC LIMIT ?",
+                (os.fsencode(file.path), file.size, file.mtime_ns, devices, settings, MAX_POINTS),
+            ).fetchall(),
+            [],
+        )
+        return tuple(Point(*row) for row in reversed(found))
+
+    def add_residuals(self, of: Circumstances, residuals: Sequence[Residual]) -> None:
+        """Keep what a plan said and what the load took."""
+        now = self._clock()
+        rows = [(now, *_columns(of), entry.device, entry.purpose, entry.planned, entry.got) for entry in residuals]
+        if not rows:
+            return
+        marks = ", ".join("?" * len(rows[0]))
+        self._write(lambda: self._connection.executemany(f"INSERT INTO residuals VALUES ({marks})", rows))
+
+    def residuals(self, devices: str) -> tuple[Residual, ...]:
+        """What loads on these devices took, oldest first."""
+        found: list[Any] = self._try(
+            lambda: self._connection.execute(
+                "SELECT device, purpose, planned, got FROM residuals WHERE devices = ? ORDER BY time DESC LIMIT ?",
+                (devices, MAX_POINTS),
+            ).fetchall(),
+            [],
+        )
+        return tuple(Residual(*row) for row in reversed(found))
+
+    def set_constant(self, device: str, name: str, value: float) -> None:
+        """Keep a number that belongs to a device, in the place of the one before."""
+        row = (device, name, value, self._clock())
+        self._write(lambda: self._connection.execute("INSERT OR REPLACE INTO constants VALUES (?, ?, ?, ?)", row))
+
+    def constant(self, device: str, name: str) -> float | None:
+        """A number that belongs to a device; ``None``: never learned."""
+        row: Any = self._try(
+            lambda: self._connection.execute(
+                "SELECT value FROM constants WHERE device = ? AND name = ?", (device, name)
+            ).fetchone(),
+            None,
+        )
+        return None if row is None else float(row[0])
+
+    def _open(self) -> None:
+        self._connection, notice = open_database(self._file)
+        if notice:
+            self._say(notice)
+
+    def _write(self, write: Callable[[], object]) -> None:
+        def transaction() -> None:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                write()
+            except BaseException:  # whatever it was, the transaction must not stay open
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+        self._try(transaction, None)
+
+    def _try(self, work: Callable[[], T], otherwise: T) -> T:
+        """``work``, once more on a new file where the old one turned out damaged; ``otherwise`` where it cannot be."""
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                self._say(f"What was measured cannot be kept or read now: {clean_line(str(error), 200)}.")
+                return otherwise
+        self._connection.close()
+        with contextlib.suppress(OSError):  # gone already, or not ours to rename: opening says what is left of it
+            self._say(f"The measurements were damaged and are kept as {set_aside(self._file).name}; they begin anew.")
+        self._open()
+        try:
+            return work()
+        except sqlite3.Error as error:
+            self._say(f"What was measured cannot be kept or read now: {clean_line(str(error), 200)}.")
+            return otherwise
+
+    def _say(self, notice: str) -> None:
+        if notice not in self._notices:
+            self._notices.append(notice)
+
+
+def _columns(of: Circumstances) -> tuple[object, ...]:
+    file = of.file
+    return (
+        os.fsencode(file.path),
+        file.size,
+        file.mtime_ns,
+        of.arch,
+        of.quant,
+        of.devices,
+        of.settings,
+        of.n_ctx,
+        of.n_gpu_layers,
+    )

@@ -1,0 +1,45 @@
+"""Text selected with the mouse: how it is marked, and what of it is copied."""
+
+from collections.abc import Iterable
+
+from textual.selection import Selection
+
+from offtui.ui.transcript.grid import Line, Run
+
+
+def with_selection(row: Line, selection: Selection, number: int) -> Line:
+    """Row ``number`` of the transcript with its selected characters in the look of a selection."""
+    span = selection.get_span(number)
+    if span is None:
+        return row
+    start, end = span
+    marked: list[Run] = []
+    place = 0
+    for text, look in row:
+        first = min(max(start - place, 0), len(text))
+        last = len(text) if end < 0 else min(max(end - place, first), len(text))
+        marked += [Run(text[:first], look), Run(text[first:last], f"{look} selection".lstrip()), Run(text[last:], look)]
+        place += len(text)
+    return tuple(run for run in marked if run.text)
+
+
+def selected_text(rows: Iterable[Line], first: int, selection: Selection) -> str:
+    """What is selected of consecutive rows, the first of which has number ``first``: without bars and padding."""
+    lines: list[str] = []
+    for number, row in enumerate(rows, first):
+        span = selection.get_span(number)
+        if span is not None:
+            text = "".join(run.text for run in row)
+            start, end = max(span[0], _gutter(row)), len(text) if span[1] < 0 else span[1]
+            lines.append(text[start:end].rstrip())
+    return "\n".join(lines)
+
+
+def _gutter(row: Line) -> int:
+    """Characters of a row up to the space after its bar."""
+    place = 0
+    for text, look in row:
+        place += len(text)
+        if "bar" in look.split():
+            return place + 1
+    return 0
