@@ -10,10 +10,10 @@ from typing import TypeVar
 import psutil
 
 from offtui.engine.child import Deadlines
-from offtui.engine.mover import Overlap
 from offtui.engine.overlap import beside
 from offtui.engine.session import Session
 from offtui.engine.state import Occurrence, Phase, SessionState
+from offtui.engine.transfer import Overlap
 from offtui.protocol.events import Piece
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec, Message, Sampling

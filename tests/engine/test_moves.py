@@ -6,17 +6,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from offtui.engine.state import (
-    HandedOver,
-    MoveBegan,
-    MoveEnded,
-    MoveFailed,
-    MoveStepped,
-    Phase,
-    SessionState,
-    WorkerEnded,
-    WorkerRetired,
-)
+from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStepped, WorkerRetired
+from offtui.engine.state import Phase, SessionState, WorkerEnded
 from offtui.protocol.events import (
     Hello,
     Loaded,

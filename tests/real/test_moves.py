@@ -8,9 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offtui.engine.moves import MoveEnded
 from offtui.engine.overlap import beside
 from offtui.engine.session import Session
-from offtui.engine.state import MoveEnded, Occurrence, Phase, SessionState
+from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.protocol.events import Loaded, Piece, TurnEnded, TurnResumed, TurnStarted
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 from tests.fakes.device import RunningDevice
@@ -90,9 +91,7 @@ def test_a_long_answer_moved_four_times_equals_the_unmoved_one(
     life.wait(lambda s: s.phase is Phase.READY)
     life.session.submit(1, QUESTION, sampling)
     for number, layers in enumerate((13, 0, 4, 13), 1):
-        life.wait(
-            lambda s: s.turn is not None and not s.turn.paused and s.turn.moves == number - 1 and s.turn.last_token
-        )
+        life.wait(lambda s, moves=number - 1: s.turn and s.turn.moves == moves and s.turn.last_token)
         life.session.want(spec_of(tiny_model, layers, device))
         state = life.up(spec_of(tiny_model, layers, device))
         assert state.loaded is not None

@@ -8,31 +8,16 @@ memory holds the cache meanwhile, so that the death of any worker loses nothing 
 Never blocks, and reads no clock; like the supervisor, whose part it is.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
 from msgspec.structs import replace
 
 from offtui import paths
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
-from offtui.engine.crew import Crew
 from offtui.engine.ending import Stage
+from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStep, MoveStepped, Progress
 from offtui.engine.overlap import same_model
-from offtui.engine.parcel import Parcel, parcel
-from offtui.engine.state import (
-    HandedOver,
-    MoveBegan,
-    Moved,
-    MoveEnded,
-    MoveFailed,
-    MoveStep,
-    MoveStepped,
-    Occurrence,
-    Progress,
-    SessionState,
-)
+from offtui.engine.parcel import parcel
+from offtui.engine.transfer import CANCELLED, Host, Overlap, Transfer, cache_size, outcome, to_await
 from offtui.errors import ProtocolError
 from offtui.protocol.events import (
     Event,
@@ -46,75 +31,9 @@ from offtui.protocol.events import (
     TurnPaused,
 )
 from offtui.protocol.facts import Failure
-from offtui.protocol.requests import CancelLoad, Load, Pause, Request, RestoreState, Resume, SaveState
+from offtui.protocol.requests import CancelLoad, Load, Pause, RestoreState, Resume, SaveState
 from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
-from offtui.units import MIB
-
-Overlap = Callable[[SessionState, LoadSpec, Sequence[str]], LoadSpec | None]
-"""How a spec can be loaded beside what is up, whose RPC slots are given; ``None``: not before that is gone."""
-
-CANCELLED = Failure("cancelled", "The load was cancelled.")
-_SHARE_BACK = 0.75
-"""Of the memory that an old worker held on a device, what must be back before the next one loads."""
-_WORTH_AWAITING = 512 * MIB
-
-
-class Host(Protocol):
-    """What a mover needs of the supervisor."""
-
-    state: SessionState
-    crew: Crew
-    worker: Child | None
-
-    def tell(self, occurrence: Occurrence) -> None:
-        """Advance the state, and tell the listener."""
-        ...
-
-    def send(self, child: Child, request: Request, descriptor: int | None = None) -> None:
-        """Send a request to a worker."""
-        ...
-
-    def end_worker(self, stage: Stage, now: float, *, failure: Failure | None = None, explain: bool = False) -> None:
-        """Put the session's worker on its way out."""
-        ...
-
-    def load_next(self, spec: LoadSpec | None) -> None:
-        """Have this loaded as soon as there is place."""
-        ...
-
-    def take_over(self, child: Child) -> Child | None:
-        """Make this the session's worker; the one it was until now."""
-        ...
-
-    def await_turn(self, now: float) -> None:
-        """Expect the worker to take up a turn."""
-        ...
-
-    def again(self, spec: LoadSpec | None, stop: bool, now: float) -> None:
-        """Carry out what was wanted while a hand-over could not be interrupted."""
-        ...
-
-
-@dataclass(slots=True)
-class _Transfer:
-    origin: Loaded
-    target: LoadSpec
-    step: MoveStep
-    due: float | None = None
-    beside: LoadSpec | None = None
-    """How the target is loaded beside the old worker."""
-    child: Child | None = None
-    """The worker that does."""
-    loaded: Loaded | None = None
-    dying: Child | None = None
-    paused: TurnPaused | None = None
-    parcel: Parcel | None = None
-    saved: StateSaved | None = None
-    why: str = ""
-    failure: Failure | None = None
-    later: LoadSpec | None = None
-    stop_later: bool = False
 
 
 class Mover:
@@ -124,7 +43,7 @@ class Mover:
         self._host = host
         self._overlap = overlap
         self._deadlines = deadlines
-        self._transfer: _Transfer | None = None
+        self._transfer: Transfer | None = None
         self._slots: tuple[str, ...] = ()
         """RPC addresses that the session's worker uses."""
         self._no_slots: set[tuple[str, ...]] = set()
@@ -160,7 +79,7 @@ class Mover:
         beside = self._overlap(state, spec, self._slots) if self._overlap is not None else None
         if beside is not None and beside.rpc in self._no_slots:
             beside = None
-        self._transfer = move = _Transfer(state.loaded, spec, MoveStep.BESIDE, beside=beside)
+        self._transfer = move = Transfer(state.loaded, spec, MoveStep.BESIDE, beside=beside)
         self._host.tell(MoveBegan(spec, beside is not None))
         if beside is None:
             self._save(move, now)
@@ -181,7 +100,7 @@ class Mover:
                 self.begin(spec, now)
                 return True
             self._host.tell(MoveFailed(CANCELLED))
-            self._host.tell(MoveEnded(_moved(move)))
+            self._host.tell(MoveEnded(outcome(move)))
             return spec == move.origin.spec
         if not same_model(move.origin, spec):
             self.give_up(now, Failure("cancelled", "Another model was wanted before the answer could go on."))
@@ -223,7 +142,7 @@ class Mover:
         if failure is not None and turn is not None:
             self._host.tell(TurnFailed(turn.turn, failure))
         if failure is not None:
-            self._host.tell(MoveEnded(_moved(move)))
+            self._host.tell(MoveEnded(outcome(move)))
 
     # What the session's worker says
 
@@ -267,7 +186,7 @@ class Mover:
         move = self._transfer
         if move is None:
             return Load(spec)
-        return Load(spec, move.origin.flash_attn, self._to_await(move))
+        return Load(spec, move.origin.flash_attn, to_await(move.origin, self._host.state))
 
     def load_failed(self, failure: Failure) -> bool:
         """The load in the old one's place failed. True: the old one is loaded again; False: the move is over."""
@@ -335,7 +254,7 @@ class Mover:
 
     # Steps
 
-    def _load_beside(self, move: _Transfer, now: float) -> None:
+    def _load_beside(self, move: Transfer, now: float) -> None:
         assert move.beside is not None
         if not self._host.crew.has_place:
             return
@@ -349,7 +268,7 @@ class Mover:
         self._host.send(move.child, Load(move.beside, move.origin.flash_attn))
         self._host.crew.keep_a_spare(now)
 
-    def _save(self, move: _Transfer, now: float) -> None:
+    def _save(self, move: Transfer, now: float) -> None:
         """Have the old worker halt its answer, and hand its cache over."""
         host, worker, turn = self._host, self._host.worker, self._host.state.turn
         move.step, move.due = MoveStep.SAVING, now + self._deadlines.save
@@ -362,7 +281,7 @@ class Mover:
         if turn is not None:
             host.send(worker, Pause(turn.turn))
         try:
-            move.parcel = parcel(_cache_size(move.origin, host.state.n_past), paths.state_dir())
+            move.parcel = parcel(cache_size(move.origin, host.state.n_past), paths.state_dir())
             host.send(worker, SaveState(), move.parcel.descriptor)
         except OSError as error:
             self._close(move)
@@ -370,7 +289,7 @@ class Mover:
             if turn is None:
                 self._saved(move, now)
 
-    def _saved(self, move: _Transfer, now: float) -> None:
+    def _saved(self, move: Transfer, now: float) -> None:
         if move.child is not None:
             self._restore(move, move.child, now)
             return
@@ -379,7 +298,7 @@ class Mover:
         self._host.load_next(move.target)
         self._host.end_worker(Stage.QUIT, now)
 
-    def _restore(self, move: _Transfer, child: Child, now: float) -> None:
+    def _restore(self, move: Transfer, child: Child, now: float) -> None:
         """Give the next worker the cache, and the turn behind it."""
         move.step, move.due = MoveStep.RESTORING, now + self._deadlines.restore
         self._host.tell(MoveStepped(MoveStep.RESTORING))
@@ -396,7 +315,7 @@ class Mover:
         else:
             self._finish(move, nothing, now)
 
-    def _hand_over(self, move: _Transfer, restored: StateRestored, now: float) -> None:
+    def _hand_over(self, move: Transfer, restored: StateRestored, now: float) -> None:
         """The worker beside becomes the session's."""
         child, loaded = move.child, move.loaded
         assert child is not None
@@ -414,13 +333,13 @@ class Mover:
             host.crew.end(old, Stage.QUIT, now, beside=True)
         self._finish(move, restored, now)
 
-    def _finish(self, move: _Transfer, restored: StateRestored, now: float) -> None:
+    def _finish(self, move: Transfer, restored: StateRestored, now: float) -> None:
         """The next worker is the session's, with the cache or without; the turn goes on in it."""
         self._transfer = None
         host, worker = self._host, self._host.worker
         if restored.size:
             host.tell(restored)
-        host.tell(MoveEnded(_moved(move, restored)))
+        host.tell(MoveEnded(outcome(move, restored)))
         self._close(move)
         if worker is not None and move.paused is not None and host.state.turn is not None:
             host.send(worker, Resume(host.state.turn.turn, move.paused.state))
@@ -428,7 +347,7 @@ class Mover:
         host.crew.keep_a_spare(now)
         host.again(move.later, move.stop_later, now)
 
-    def _beside_failed(self, move: _Transfer, failure: Failure, now: float) -> None:
+    def _beside_failed(self, move: Transfer, failure: Failure, now: float) -> None:
         if failure.kind in ("rpc_busy", "rpc_unreachable", "rpc_mismatch") and move.beside is not None:
             # The device has no second slot after all: the load takes the old one's place.
             if move.beside.rpc != move.target.rpc:
@@ -444,15 +363,15 @@ class Mover:
             self._host.await_turn(now)
         self._host.again(move.later, move.stop_later, now)
 
-    def _refuse(self, move: _Transfer, failure: Failure) -> None:
+    def _refuse(self, move: Transfer, failure: Failure) -> None:
         """The target is not to be had, and the old worker is up as before."""
         self._transfer = None
         move.failure = failure
         self._close(move)
         self._host.tell(MoveFailed(failure))
-        self._host.tell(MoveEnded(_moved(move)))
+        self._host.tell(MoveEnded(outcome(move)))
 
-    def _overdue(self, move: _Transfer, now: float) -> None:
+    def _overdue(self, move: Transfer, now: float) -> None:
         move.due = None
         if move.child is not None and move.step is not MoveStep.SAVING:
             child, restoring = move.child, move.step is MoveStep.RESTORING
@@ -466,7 +385,7 @@ class Mover:
             self.give_up(now)
         self._host.end_worker(Stage.KILL, now, failure=Failure("timeout", f"{message} in time and was ended."))
 
-    def _end_beside(self, move: _Transfer, now: float) -> None:
+    def _end_beside(self, move: Transfer, now: float) -> None:
         child, move.child, move.due = move.child, None, None
         if child is not None:
             if move.loaded is None:
@@ -474,41 +393,7 @@ class Mover:
             self._host.crew.end(child, Stage.QUIT, now, beside=True)
         move.dying = None
 
-    def _close(self, move: _Transfer) -> None:
+    def _close(self, move: Transfer) -> None:
         if move.parcel is not None:
             move.parcel.close()
             move.parcel = None
-
-    def _to_await(self, move: _Transfer) -> dict[str, int]:
-        """Bytes that must be free again, per device, before the next worker loads."""
-        free = {device.name: device.free for device in self._host.state.memory or move.origin.memory}
-        wanted: dict[str, int] = {}
-        for row in move.origin.devices:
-            before = free.get(row.name)
-            if row.kind != "cpu" and before is not None and row.total >= _WORTH_AWAITING:
-                wanted[row.name] = before + int(row.total * _SHARE_BACK)
-        return wanted
-
-
-def _cache_size(loaded: Loaded, n_past: int) -> int:
-    """Bytes that the tokens of a cache take, about; a sliding window is full early."""
-    whole = sum(row.kv for row in loaded.devices)
-    return int(whole * max(0.25, min(1.0, n_past / loaded.n_ctx)))
-
-
-def _moved(move: _Transfer, restored: StateRestored | None = None) -> Moved:
-    tokens, size, seconds, why = 0, 0, 0.0, move.why
-    if restored is not None:
-        tokens, size = restored.tokens, restored.size
-        seconds = restored.seconds + (move.saved.seconds if move.saved is not None else 0.0)
-        why = restored.why
-    return Moved(
-        origin=move.origin.spec,
-        target=move.target,
-        beside=move.beside is not None,
-        tokens=tokens,
-        size=size,
-        seconds=seconds,
-        why=why,
-        failure=move.failure,
-    )

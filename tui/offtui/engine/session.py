@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from offtui.engine.child import WORKER_COMMAND, Deadlines
-from offtui.engine.mover import Overlap
 from offtui.engine.overlap import beside
 from offtui.engine.state import (
     CloseWanted,
@@ -19,7 +18,9 @@ from offtui.engine.state import (
     SessionState,
     StopWanted,
 )
-from offtui.engine.supervisor import Supervisor, TurnAsked
+from offtui.engine.supervisor import Supervisor
+from offtui.engine.transfer import Overlap
+from offtui.engine.waiting import TurnAsked
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 Listener = Callable[[SessionState, Occurrence], None]

@@ -6,6 +6,19 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
+from offtui.engine.moves import (
+    HandedOver,
+    Move,
+    MoveBegan,
+    Moved,
+    MoveEnded,
+    MoveFailed,
+    MoveStep,
+    MoveStepped,
+    Moving,
+    Progress,
+    WorkerRetired,
+)
 from offtui.protocol.events import (
     DeviceMemory,
     Event,
@@ -14,7 +27,6 @@ from offtui.protocol.events import (
     Loaded,
     LoadFailed,
     LoadProgress,
-    LoadStep,
     Piece,
     PromptProgress,
     StateRestored,
@@ -43,13 +55,6 @@ class Phase(enum.StrEnum):
     CLOSED = "closed"
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """Of a load that is running."""
-
-    step: LoadStep
-    fraction: float
-
-
 class TurnState(msgspec.Struct, frozen=True):
     """The turn being answered: how far it is, by the worker's clock."""
 
@@ -76,51 +81,6 @@ class TurnState(msgspec.Struct, frozen=True):
             return None
         tokens, seconds = self.tokens - self.first_tokens, self.last_token - self.first_token
         return tokens / seconds if tokens > 0 and seconds > 0 else None
-
-
-class MoveStep(enum.StrEnum):
-    """Where a move to another load of the same model stands."""
-
-    BESIDE = "beside"
-    """The next worker loads while the old one goes on answering."""
-    SAVING = "saving"
-    """The old worker halts its answer and hands its KV cache over."""
-    LOADING = "loading"
-    """The old worker is gone, or going; the next one loads in its place."""
-    RESTORING = "restoring"
-    """The next worker takes the KV cache over."""
-
-
-class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation on its way from one load of a model to another one."""
-
-    origin: LoadSpec
-    target: LoadSpec
-    beside: bool
-    """Both are loaded for a while (make before break)."""
-    step: MoveStep
-    progress: Progress | None = None
-    """Of the load beside; of one in the old one's place it is the session's."""
-    failure: Failure | None = None
-    """Why ``target`` was not to be had: ``origin`` is being loaded again."""
-
-
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """How the last move came out."""
-
-    origin: LoadSpec
-    target: LoadSpec
-    beside: bool
-    tokens: int = 0
-    """Of the conversation taken over with the KV cache."""
-    size: int = 0
-    """Bytes of it."""
-    seconds: float = 0.0
-    """For saving and restoring it."""
-    why: str = ""
-    """Why tokens are evaluated again instead; empty where they need not be."""
-    failure: Failure | None = None
-    """Why ``target`` was not to be had: ``origin`` is up as before, or again."""
 
 
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,46 +145,7 @@ class WorkerEnded(msgspec.Struct, frozen=True):
     failure: Failure | None
 
 
-class MoveBegan(msgspec.Struct, frozen=True):
-    """The conversation is to go on under another load; or the one wanted is yet another."""
-
-    target: LoadSpec
-    beside: bool
-
-
-class MoveStepped(msgspec.Struct, frozen=True):
-    """A move has come so far."""
-
-    step: MoveStep
-    progress: Progress | None = None
-
-
-class HandedOver(msgspec.Struct, frozen=True):
-    """The worker that loaded beside the old one is the session's now; its ``Hello`` and ``Loaded`` follow."""
-
-    epoch: int
-
-
-class WorkerRetired(msgspec.Struct, frozen=True):
-    """The worker of that epoch is reaped in the course of a move; its conversation and its turn are kept."""
-
-    epoch: int
-
-
-class MoveFailed(msgspec.Struct, frozen=True):
-    """The target is not to be had. What was up before is up still, or is being loaded again."""
-
-    failure: Failure
-
-
-class MoveEnded(msgspec.Struct, frozen=True):
-    """The move is over; ``state.moved`` says how it came out."""
-
-    moved: Moved
-
-
 Intent = LoadWanted | TurnWanted | StopWanted | CloseWanted
-Moving = MoveBegan | MoveStepped | HandedOver | WorkerRetired | MoveFailed | MoveEnded
 Occurrence = Intent | WorkerSpawned | WorkerEnded | Moving | Event
 
 

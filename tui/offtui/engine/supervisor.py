@@ -5,12 +5,8 @@ spare (imports done, nothing loaded), and workers on their way out. A worker ans
 load is: give back the turn, end the worker, reap it, then load in the next one.
 """
 
-import enum
 import selectors
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
-import msgspec
 
 from offtui.engine.autopsy import autopsy
 from offtui.engine.child import Child, Deadlines
@@ -18,6 +14,7 @@ from offtui.engine.cleaning import clean_event
 from offtui.engine.crew import Crew
 from offtui.engine.ending import Ending, Stage
 from offtui.engine.mover import CANCELLED, Mover, Overlap
+from offtui.engine.moves import WorkerRetired
 from offtui.engine.overlap import same_model
 from offtui.engine.state import (
     CloseWanted,
@@ -28,11 +25,11 @@ from offtui.engine.state import (
     StopWanted,
     TurnWanted,
     WorkerEnded,
-    WorkerRetired,
     WorkerSpawned,
     advance,
     holds,
 )
+from offtui.engine.waiting import Due, TurnAsked, Wait, last_line, not_ready, overdue
 from offtui.errors import ProtocolError
 from offtui.protocol.events import (
     DeviceMemory,
@@ -54,29 +51,8 @@ from offtui.protocol.events import (
 )
 from offtui.protocol.facts import Failure
 from offtui.protocol.requests import Cancel, CancelLoad, Generate, Request
-from offtui.protocol.spec import LoadSpec, Message, Sampling
+from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
-
-
-class TurnAsked(msgspec.Struct, frozen=True):
-    """A turn with all that the worker needs for it."""
-
-    turn: int
-    messages: tuple[Message, ...]
-    sampling: Sampling
-    go_on: bool = False
-
-
-class _Wait(enum.Enum):
-    HELLO = enum.auto()
-    LOAD = enum.auto()
-    TURN_START = enum.auto()
-    STOP = enum.auto()
-
-
-class _Due(NamedTuple):
-    wait: _Wait
-    time: float
 
 
 class Supervisor:
@@ -99,7 +75,7 @@ class Supervisor:
         self._next: LoadSpec | None = None
         """Wanted, and not yet given to a worker."""
         self.worker: Child | None = None
-        self._due: _Due | None = None
+        self._due: Due | None = None
         """The one answer that is waited for from the worker."""
 
     @property
@@ -191,7 +167,7 @@ class Supervisor:
     def _ask(self, asked: TurnAsked, now: float) -> None:
         worker = self.worker
         if worker is None or self.state.phase is not Phase.READY:
-            self.tell(TurnFailed(asked.turn, Failure("internal", _not_ready(self.state.phase))))
+            self.tell(TurnFailed(asked.turn, Failure("internal", not_ready(self.state.phase))))
             return
         self.tell(TurnWanted(asked.turn))
         try:
@@ -220,12 +196,12 @@ class Supervisor:
             self.tell(LoadFailed(CANCELLED))
         elif before.phase is Phase.LOADING and self.worker is not None:
             self.send(self.worker, CancelLoad())
-            self._due = _Due(_Wait.STOP, now + self._deadlines.stop)
+            self._due = Due(Wait.STOP, now + self._deadlines.stop)
 
     def _cancel_turn(self, turn: int, now: float) -> None:
-        if self.worker is not None and (self._due is None or self._due.wait is not _Wait.STOP):
+        if self.worker is not None and (self._due is None or self._due.wait is not Wait.STOP):
             self.send(self.worker, Cancel(turn))
-            self._due = _Due(_Wait.STOP, now + self._deadlines.stop)
+            self._due = Due(Wait.STOP, now + self._deadlines.stop)
 
     # The worker
 
@@ -241,7 +217,7 @@ class Supervisor:
             return
         self.worker = worker
         self.tell(WorkerSpawned(epoch))
-        self._due = _Due(_Wait.HELLO, hello_due)
+        self._due = Due(Wait.HELLO, hello_due)
         if worker.hello is not None:
             # A spare has introduced itself before it had a listener; each life tells its Hello once.
             self._hear(clean_event(worker.hello), now)
@@ -252,7 +228,7 @@ class Supervisor:
             self.end_worker(Stage.QUIT, now)
 
     def _hear(self, event: Event, now: float) -> None:
-        stopping = self._due is not None and self._due.wait is _Wait.STOP
+        stopping = self._due is not None and self._due.wait is Wait.STOP
         match event:
             case Hello() | LoadProgress():
                 self.tell(event)
@@ -295,26 +271,18 @@ class Supervisor:
         progress = self.state.progress
         reading = progress is not None and progress.step in ("weights", "warmup")
         seconds = self._deadlines.weights_stall if reading else self._deadlines.load_stall
-        self._due = _Due(_Wait.LOAD, now + seconds)
+        self._due = Due(Wait.LOAD, now + seconds)
 
-    def _overdue(self, wait: _Wait, now: float) -> None:
+    def _overdue(self, wait: Wait, now: float) -> None:
         worker, turn, failure = self.worker, self.state.turn, None
-        evidence = "" if worker is None else _last_line(worker.log_tail())
+        evidence = "" if worker is None else last_line(worker.log_tail())
         match wait:
-            case _Wait.HELLO:
-                message = f"The worker did not start within {self._deadlines.hello:g} s and was ended."
-                failure = Failure("timeout", message, evidence, "Try again; `offtui doctor` says what may be wrong.")
-            case _Wait.LOAD:
-                message = "The load made no progress any more and was ended."
-                failure = Failure("timeout", message, evidence, "Try again; look whether the file's disk answers.")
-            case _Wait.TURN_START:
-                message = f"The worker did not take up the turn within {self._deadlines.turn_start:g} s and was ended."
-                failure = Failure("timeout", message, evidence, "Load again.")
-            case _Wait.STOP if turn is None or self.state.loaded is None:
+            case Wait.HELLO | Wait.LOAD | Wait.TURN_START:
+                failure = overdue(wait, self._deadlines, evidence)
+            case Wait.STOP if turn is None or self.state.loaded is None:
                 self._fail_load(CANCELLED)
-            case _Wait.STOP:
-                message = f"The worker did not stop within {self._deadlines.stop:g} s and was ended."
-                failure = Failure("timeout", message, evidence, "Load again.")
+            case Wait.STOP:
+                failure = overdue(wait, self._deadlines, evidence)
                 if self.state.replacing and turn is not None:
                     self.tell(TurnFailed(turn.turn, failure))
         self.end_worker(Stage.KILL, now, failure=failure)
@@ -386,7 +354,7 @@ class Supervisor:
 
     def await_turn(self, now: float) -> None:
         """Expect the worker to take up a turn."""
-        self._due = _Due(_Wait.TURN_START, now + self._deadlines.turn_start)
+        self._due = Due(Wait.TURN_START, now + self._deadlines.turn_start)
 
     def again(self, spec: LoadSpec | None, stop: bool, now: float) -> None:
         """Carry out what was wanted while a hand-over could not be interrupted."""
@@ -406,17 +374,3 @@ class Supervisor:
         """Advance the state, and tell the listener."""
         self.state = advance(self.state, occurrence)
         self._listener(self.state, occurrence)
-
-
-def _not_ready(phase: Phase) -> str:
-    match phase:
-        case Phase.LOADING:
-            return "The model is still loading."
-        case Phase.GENERATING | Phase.STOPPING:
-            return "The last answer has not ended yet."
-        case _:
-            return "No model is loaded."
-
-
-def _last_line(log_tail: str) -> str:
-    return next((line for raw in reversed(log_tail.splitlines()) if (line := clean_line(raw))), "")
