@@ -63,6 +63,11 @@ class Harness:
             assert self._changed.wait_for(lambda: predicate(self.state), PATIENCE), self.story()
         return self.state
 
+    def glance(self, predicate: Callable[[SessionState], object]) -> None:
+        """Wait a moment for what may never come: a frozen worker says nothing."""
+        with self._changed:
+            self._changed.wait_for(lambda: predicate(self.state), 0.3)
+
     def wait_for(self, kind: type, count: int = 1) -> None:
         """Until ``count`` occurrences of ``kind`` were seen."""
         with self._changed:

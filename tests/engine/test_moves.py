@@ -1,8 +1,12 @@
 """Moves from one load of a model to another: the conversation, its cache and the running answer go along."""
 
+import contextlib
 import os
+import random
+import signal
 from collections.abc import Callable
 
+import psutil
 import pytest
 from msgspec.structs import replace
 
@@ -300,3 +304,41 @@ def test_a_broken_off_answer_is_resumed_by_evaluating_again(start: Start) -> Non
     life.session.resume(2, [Message("user", "Hello"), Message("assistant", begun)], Sampling())
     life.wait_for(TurnEnded)
     assert life.text() == WHOLE
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_killed_in_a_move_nothing_wrong_is_said_and_nobody_stays(start: Start, seed: int) -> None:
+    """Wishes, stops and SIGKILL, SIGSTOP and SIGABRT to any worker, at random moments of an answer that moves."""
+    chance = random.Random(seed)
+    overlap = chance.choice([always, None])
+    life = start(*SLOW, overlap=overlap, spare=True, deadlines=replace(QUICK, save=0.8, restore=0.8))
+    life.load("good.gguf", n_gpu_layers=4)
+    life.ask()
+    life.wait_for(Piece, 1)
+    for _ in range(6):
+        match chance.randrange(5):
+            case 0 | 1 | 2:
+                want(life, chance.randrange(14))
+            case 3:
+                for process in children():
+                    if chance.random() < 0.4:
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            process.send_signal(chance.choice([signal.SIGKILL, signal.SIGABRT, signal.SIGSTOP]))
+            case _:
+                life.session.stop()
+        least = len(life.seen) + chance.randrange(1, 6)
+        life.glance(lambda _, least=least: len(life.seen) >= least)
+    # a frozen worker that nothing is asked of says nothing: an order brings it to light
+    want(life, 3)
+    life.wait(lambda s: _at_rest(s) or s.phase is Phase.GENERATING)
+    life.session.stop()
+    life.wait(_at_rest)
+    assert WHOLE.startswith(life.text())
+    life.session.want(LoadSpec(model="good.gguf", n_gpu_layers=2))
+    life.wait(lambda s: _at_rest(s))
+    life.session.close()
+    assert children() == []
+
+
+def _at_rest(state: SessionState) -> bool:
+    return state.phase in (Phase.READY, Phase.CRASHED, Phase.EMPTY) and state.move is None
