@@ -16,11 +16,12 @@ from offtui.engine.state import LoadWanted, Occurrence, Phase, SessionState, Tur
 from offtui.gguf.library import ModelFile
 from offtui.monitor.sample import HostSample, Sample
 from offtui.options import Options
+from offtui.planner.view import PlanView
 from offtui.protocol.events import Loaded, Piece, TurnEnded
 from offtui.protocol.facts import DeviceFacts, DeviceLedger, LayerCount, ModelFacts, Timings
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 from offtui.ui.application import OfftuiApp
-from offtui.ui.ports import Engine, Listener, Ports
+from offtui.ui.ports import Engine, Listener, Planning, Ports
 
 WORKER = Path(__file__).parents[1] / "fakes" / "worker.py"
 GIB = 1024**3
@@ -171,9 +172,10 @@ async def opened(
     size: tuple[int, int] = (120, 36),
     options: Options | None = None,
     files: Sequence[ModelFile] = (),
+    planner: Callable[[Callable[[PlanView], None]], Planning] | None = None,
 ) -> AsyncIterator[Screen]:
     """The app, running until the block ends."""
-    ports = Ports(engine, lambda listener, _interval, _pid: StillWatch(listener), lambda: files)
+    ports = Ports(engine, lambda listener, _interval, _pid: StillWatch(listener), lambda: files, planner)
     app = OfftuiApp(options or Options(model="/models/first.gguf", config=Config()), ports)
     try:
         async with app.run_test(size=size) as pilot:

@@ -14,8 +14,9 @@ from offtui.units import rate_text
 if TYPE_CHECKING:
     from offtui.gguf.library import ModelFile
     from offtui.monitor.sample import Sample
+    from offtui.planner.view import PlanView
     from offtui.ui.application import OfftuiApp
-    from offtui.ui.ports import Engine, Listener, Ports, Watch
+    from offtui.ui.ports import Engine, Listener, Planning, Ports, Watch
 
 PATIENCE = 4.0
 """Seconds after a signal until the process is ended without the terminal's cooperation."""
@@ -93,7 +94,12 @@ def _ports(options: Options) -> "Ports":
 
         return find(default_folders(options.config))
 
-    return Ports(engine, watch, library)
+    def planner(listener: "Callable[[PlanView], None]") -> "Planning":
+        from offtui.planner.planner import Planner
+
+        return Planner(listener)
+
+    return Ports(engine, watch, library, planner)
 
 
 class _Signals:

@@ -1,7 +1,7 @@
 """The Textual app: it owns the terminal, the session and the sampler, and knows nothing of panes."""
 
 import contextlib
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
@@ -14,9 +14,12 @@ from offtui.protocol.events import Hello
 from offtui.ui import clipboard, themes
 from offtui.ui.bridge import Mailbox
 from offtui.ui.commands import keymap, quit_binding
-from offtui.ui.messages import MailArrived, SampleTaken
-from offtui.ui.ports import Engine, Ports, Watch
+from offtui.ui.messages import MailArrived, PlanMade, SampleTaken
+from offtui.ui.ports import Engine, Planning, Ports, Watch
 from offtui.ui.screens.main import MainScreen
+
+if TYPE_CHECKING:
+    from offtui.planner.view import PlanView
 
 BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0
 """Between two samples of the machine, while loading or generating, and otherwise."""
@@ -42,6 +45,7 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._mailbox = Mailbox(self._ring)
         self._engine: Engine | None = None
         self._watch: Watch | None = None
+        self._planner: Planning | None = None
         self._worker_pid: int | None = None
         self.set_keymap(keymap(options.config.keys))
         worn = theme or themes.load(options.config.theme)
@@ -69,6 +73,8 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self.call_after_refresh(self._open)
 
     def _open(self) -> None:
+        if self._ports.planner is not None:
+            self._planner = self._ports.planner(self._planned)
         self._engine = self._ports.engine(self._listen)
         self.main.attach(self._engine)
         self._watch = self._ports.watch(self._sampled, self._interval, lambda: self._worker_pid)
@@ -80,21 +86,30 @@ class OfftuiApp(App[None], inherit_bindings=False):
             self._watch.stop()
         if self._engine is not None:
             self._engine.close()
+        if self._planner is not None:
+            self._planner.close()
 
-    # The session's and the sampler's threads
+    # The session's, the sampler's and the planner's threads
 
     def _listen(self, state: SessionState, occurrence: Occurrence) -> None:
         if isinstance(occurrence, Hello):
             self._worker_pid = occurrence.pid
         self._mailbox.put(state, occurrence)
+        if self._planner is not None:
+            self._planner.hear(state, occurrence)
 
     def _ring(self) -> None:
         self._post(MailArrived())
 
     def _sampled(self, sample: Sample) -> None:
         self._post(SampleTaken(sample))
+        if self._planner is not None:
+            self._planner.observe(sample)
 
-    def _post(self, message: MailArrived | SampleTaken) -> None:
+    def _planned(self, view: "PlanView") -> None:
+        self._post(PlanMade(view))
+
+    def _post(self, message: MailArrived | SampleTaken | PlanMade) -> None:
         # The loop may be closed already: then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
             self.main.post_message(message)

@@ -158,6 +158,15 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="dial.none", title="No layer", keys=("home",), action="none", where=Where.DIAL, footer="none"),
     Command(id="dial.all", title="All layers", keys=("end",), action="all", where=Where.DIAL, footer="all"),
     Command(id="dial.auto", title="As many as fit", keys=("a",), action="auto", where=Where.DIAL, footer="auto"),
+    Command(
+        id="dial.plan",
+        title="The plan of every layer count",
+        keys=("d",),
+        action="screen.plan",
+        where=Where.DIAL,
+        slash="plan",
+        footer="table",
+    ),
     Command(id="dial.apply", title="Load with these layers now", keys=("enter",), action="apply", where=Where.DIAL),
     Command(
         id="models.open",
@@ -238,7 +247,7 @@ BY_SLASH: Mapping[str, Command] = {command.slash: command for command in COMMAND
 _FOOTERS: Mapping[Where, Sequence[str]] = {
     Where.PROMPT: ("prompt.send", "dial.open", "models.open", "monitor.open", "app.help"),
     Where.CHAT: ("dial.more", "chat.copy", "chat.regenerate", "models.open", "app.help"),
-    Where.DIAL: ("dial.step_down", "dial.step_up", "dial.none", "dial.all", "dial.auto"),
+    Where.DIAL: ("dial.step_down", "dial.step_up", "dial.auto", "dial.plan", "app.back"),
     Where.MODELS: ("models.load", "models.filter", "models.details", "app.back", "app.help"),
     Where.MONITOR: ("monitor.pause", "dial.open", "models.open", "app.back", "app.help"),
     Where.ANYWHERE: ("dial.open", "models.open", "monitor.open", "app.palette", "app.help"),

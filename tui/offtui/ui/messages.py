@@ -10,6 +10,7 @@ from offtui.monitor.sample import Sample
 
 if TYPE_CHECKING:
     from offtui.gguf.library import ModelFile
+    from offtui.planner.view import PlanView
 
 
 @dataclass
@@ -78,3 +79,14 @@ class SampleTaken(Message):
     def can_replace(self, message: Message) -> bool:
         """Only the newest look is of use to the screen."""
         return isinstance(message, SampleTaken)
+
+
+@dataclass
+class PlanMade(Message):
+    """What every layer count would cost and bring is known anew; the newest plan is all the screen needs."""
+
+    view: "PlanView"
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest plan counts."""
+        return isinstance(message, PlanMade)

@@ -10,6 +10,7 @@ from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 if TYPE_CHECKING:
     from offtui.gguf.library import ModelFile
+    from offtui.planner.view import PlanView
 
 Search: TypeAlias = "Callable[[], Sequence[ModelFile]]"
 """Looks for model files; runs in a thread."""
@@ -52,6 +53,22 @@ class Watch(Protocol):
         ...
 
 
+class Planning(Protocol):
+    """Makes plans of what it hears, on a thread of its own; all methods return at once, but ``close``."""
+
+    def hear(self, state: SessionState, occurrence: Occurrence) -> None:
+        """What the session tells."""
+        ...
+
+    def observe(self, sample: Sample) -> None:
+        """What the sampler saw."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
 class Desk(Protocol):
     """What the main screen asks of the app it is shown by."""
 
@@ -77,3 +94,5 @@ class Ports:
     """Listener, interval in seconds, pid of the worker."""
     library: Search
     """Runs in a thread."""
+    planner: "Callable[[Callable[[PlanView], None]], Planning] | None" = None
+    """``None``: there are no plans."""

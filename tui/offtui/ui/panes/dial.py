@@ -1,7 +1,7 @@
 """The dial: how many layers lie on a device, and how many should."""
 
 import textwrap
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.events import Key
 from textual.reactive import var
 from textual.timer import Timer
+from textual.widget import Widget
 
 from offtui.engine.state import Phase, SessionState
 from offtui.protocol.facts import LayerCount
@@ -18,8 +19,12 @@ from offtui.ui import wording
 from offtui.ui.commands import Where, bindings
 from offtui.ui.devices import has_device
 from offtui.ui.messages import DraftMoved, LayersWanted, PaneLeft
+from offtui.ui.panes.prospect import Prospect
 from offtui.ui.widgets.draw import layer_strip
 from offtui.ui.widgets.line import Line
+
+if TYPE_CHECKING:
+    from offtui.planner.view import PlanView
 
 QUIET = 0.6
 """Seconds without a key after which the draft is loaded."""
@@ -33,9 +38,11 @@ class DialPane(Vertical, can_focus=True):
     session: var[SessionState] = var(SessionState())
     draft: var[int | None] = var[int | None](None)
     """Layers the dial points at; ``None``: at what is loaded."""
+    plan: "var[PlanView | None]" = var["PlanView | None"](None)
 
-    def __init__(self, *, quiet: float = QUIET, id: str | None = None) -> None:
+    def __init__(self, *, quiet: float = QUIET, graph: str = "braille", id: str | None = None) -> None:
         super().__init__(id=id)
+        self._prospect = Prospect(graph)
         self.border_title = " Layers "
         self._quiet = quiet
         self._timer: Timer | None = None
@@ -46,9 +53,12 @@ class DialPane(Vertical, can_focus=True):
         self._has_device = False
 
     def compose(self) -> ComposeResult:
-        """A line for the number, the strip, a line of hint."""
+        """The number, the speeds, the strip, the memory needed, what that means, a line of hint."""
         yield Line(id="dial-count")
+        yield Line(id="dial-curve")
         yield Line(id="dial-strip")
+        yield Line(id="dial-need")
+        yield Line(id="dial-figures")
         yield Line(id="dial-hint")
 
     def watch_session(self, before: SessionState, state: SessionState) -> None:
@@ -68,6 +78,10 @@ class DialPane(Vertical, can_focus=True):
         """Tell the others where the dial points."""
         self.post_message(DraftMoved(self.draft))
         self._paint()
+
+    def watch_plan(self) -> None:
+        """Show what every layer count would cost and bring; once the panes beside have their places."""
+        self.call_after_refresh(self._paint)
 
     def on_resize(self) -> None:
         """Wrap the strip anew."""
@@ -158,19 +172,59 @@ class DialPane(Vertical, can_focus=True):
     def _paint(self) -> None:
         if not self.is_mounted:
             return
-        self.query_one("#dial-count", Line).show(self._count())
-        self.query_one("#dial-strip", Line).show_lines(self._strip())
         width = max(self.content_size.width, 20)
-        rows = [row for hint in self._hints() for row in textwrap.wrap(hint, width)]
-        self.query_one("#dial-hint", Line).show_lines([Content.styled(row, "$quiet") for row in rows])
+        hints = [row for hint in self._hints() for row in textwrap.wrap(hint, width)]
+        plan = self._fitting_plan()
+        if plan is None or self._layers is None:
+            strip = self._strip()
+            self._show(self._count(), [], strip, [], [], hints)
+            return
+        got, asked = self._lying(self._layers)
+        seen = self._prospect.look(plan, width, self._room(), got, asked, self._here(), self.draft)
+        count = seen.with_scale(self._count(), width)
+        self._show(count, seen.curve, seen.strip, seen.need, seen.figures, hints[-seen.hints :] if seen.hints else [])
+
+    def _show(
+        self,
+        count: Content,
+        curve: list[Content],
+        strip: list[Content],
+        need: list[Content],
+        figures: list[Content],
+        hints: list[str],
+    ) -> None:
+        self.query_one("#dial-count", Line).show(count)
+        self.query_one("#dial-curve", Line).show_lines(curve)
+        self.query_one("#dial-strip", Line).show_lines(strip)
+        self.query_one("#dial-need", Line).show_lines(need)
+        self.query_one("#dial-figures", Line).show_lines(figures)
+        self.query_one("#dial-hint", Line).show_lines([Content.styled(row, "$quiet") for row in hints])
+
+    def _fitting_plan(self) -> "PlanView | None":
+        """The plan, where it is one of the model that the dial turns, and there is something to turn."""
+        plan, layers = self.plan, self._layers
+        if plan is None or layers is None or not self._has_device:
+            return None
+        return plan if plan.spec.model == self._model and plan.most == layers.max and plan.budgets else None
+
+    def _room(self) -> int:
+        """Rows for the content, so that all panes of the column are seen."""
+        column = self.parent
+        if not isinstance(column, Widget):
+            return 0
+        beside = [pane for pane in column.children if pane is not self and pane.display]
+        taken = sum(pane.outer_size.height + pane.styles.margin.height for pane in beside)
+        return column.size.height - taken - self.styles.margin.height - self.gutter.height
+
+    def _lying(self, layers: LayerCount) -> tuple[int, int]:
+        """Layers that lie on the devices, and that were asked for."""
+        return (layers.got, layers.asked) if self.session.loaded is not None else (0, self._here())
 
     def _strip(self) -> list[Content]:
         if self._layers is None:
             return []
-        layers = self._layers
-        up = self.session.loaded is not None
-        got, asked = (layers.got, layers.asked) if up else (0, self._here())
-        return layer_strip(max(self.content_size.width, 1), got, asked, self.draft, layers.max)
+        got, asked = self._lying(self._layers)
+        return layer_strip(max(self.content_size.width, 1), got, asked, self.draft, self._layers.max)
 
     def _count(self) -> Content:
         layers = self._layers

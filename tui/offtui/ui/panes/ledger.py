@@ -1,5 +1,7 @@
 """The truth line: what the load that is up put where, in MiB, from the buffers themselves."""
 
+from typing import TYPE_CHECKING
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -11,6 +13,9 @@ from offtui.text import clean_line
 from offtui.ui.widgets.line import Line
 from offtui.units import MIB
 
+if TYPE_CHECKING:
+    from offtui.planner.view import PlanView
+
 _WIDTHS = (7, 9, 8, 9)
 """Cells of the columns layers, weights, KV cache, compute."""
 
@@ -19,6 +24,7 @@ class LedgerPane(Vertical):
     """A small table: a row per device, RAM last."""
 
     session: var[SessionState] = var(SessionState())
+    plan: "var[PlanView | None]" = var["PlanView | None"](None)
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -33,6 +39,10 @@ class LedgerPane(Vertical):
         if before.loaded is not state.loaded or before.phase is not state.phase:
             self._paint()
 
+    def watch_plan(self) -> None:
+        """Say whether the load is as it was planned."""
+        self._paint()
+
     def on_resize(self) -> None:
         """Fit the columns."""
         self._paint()
@@ -41,11 +51,11 @@ class LedgerPane(Vertical):
         if not self.is_mounted:
             return
         state = self.session
-        self.query_one(Line).show_lines(ledger_lines(state, max(self.content_size.width, 20)))
+        self.query_one(Line).show_lines(ledger_lines(state, max(self.content_size.width, 20), self.plan))
 
 
-def ledger_lines(state: SessionState, width: int) -> list[Content]:
-    """The table for ``width`` cells."""
+def ledger_lines(state: SessionState, width: int, plan: "PlanView | None" = None) -> list[Content]:
+    """The table for ``width`` cells, and where the plan was wrong about what is exact."""
     if state.loaded is None:
         text = "loading…" if state.phase is Phase.LOADING else "nothing is loaded"
         return [Content.styled(text, "$quiet")]
@@ -59,7 +69,9 @@ def ledger_lines(state: SessionState, width: int) -> list[Content]:
     mapped = sum(entry.mapped for entry in entries)
     note = f" · of RAM {_mib(mapped)} mapped" if mapped and width >= 44 else ""
     style = "$success" if layers.asked == layers.got else "$warning"
-    return [head, *rows, Content.assemble((verdict, style), (note, "$quiet"))]
+    bugs = plan.bugs if plan is not None and plan.spec.model == state.loaded.spec.model else ()
+    wrong = [Content.styled(f"plan was wrong: {clean_line(str(bug))}", "$error") for bug in bugs[:2]]
+    return [head, *rows, Content.assemble((verdict, style), (note, "$quiet")), *wrong]
 
 
 def _row(entry: DeviceLedger, name_width: int) -> Content:

@@ -1,6 +1,6 @@
 """The monitor: memory of every device and of the machine, and tokens per second with a short history."""
 
-from typing import ClassVar, Literal, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -20,6 +20,9 @@ from offtui.ui.widgets.draw import memory_bar
 from offtui.ui.widgets.line import Line
 from offtui.units import UNKNOWN, gib, rate_text, seconds_text, size_text
 
+if TYPE_CHECKING:
+    from offtui.planner.view import PlanView
+
 SPAN = 120.0
 """Seconds of history on screen."""
 GRAPH_LINES = 3
@@ -33,6 +36,8 @@ class MonitorPane(Vertical, can_focus=True):
 
     session: var[SessionState] = var(SessionState())
     sample: var[Sample | None] = var[Sample | None](None)
+    draft: var[int | None] = var[int | None](None)
+    plan: "var[PlanView | None]" = var["PlanView | None"](None)
 
     def __init__(self, *, graph: str = "braille", id: str | None = None) -> None:
         super().__init__(id=id)
@@ -62,6 +67,10 @@ class MonitorPane(Vertical, can_focus=True):
         if sample is not None:
             self._rates.add(sample.time, self._rate())
             self._paint()
+
+    def watch_draft(self) -> None:
+        """Show what the devices would hold with the dial's draft."""
+        self._paint()
 
     def on_resize(self) -> None:
         """Fit bars and history."""
@@ -106,7 +115,7 @@ class MonitorPane(Vertical, can_focus=True):
         lines: list[Content] = []
         uses = device_uses(self.session, self.sample)
         for use in uses:
-            lines += device_lines(use, width)
+            lines += device_lines(use, width, self._would(use.name))
         if not uses and self.session.loaded is not None:
             lines.append(Content.assemble(("VRAM".ljust(_LABEL), "$secondary"), ("no GPU device", "$quiet")))
         lines += ram_lines(ram_use(self.session, self.sample), width)
@@ -121,6 +130,14 @@ class MonitorPane(Vertical, can_focus=True):
         )
         lines.append(Content(""))
         return lines
+
+    def _would(self, device: str) -> int | None:
+        """Bytes of ours on a device with the dial's draft; ``None``: there is no draft, or no plan for it."""
+        plan, loaded, draft = self.plan, self.session.loaded, self.draft
+        if plan is None or loaded is None or draft is None or plan.spec.model != loaded.spec.model:
+            return None
+        index = next((index for index, budget in enumerate(plan.budgets) if budget.name == device), None)
+        return None if index is None or draft > plan.most else plan.rows[draft].devices[index].total
 
     def _speed(self, width: int) -> Content:
         turn = self.session.turn
@@ -163,17 +180,20 @@ class MonitorPane(Vertical, can_focus=True):
         return [prompt, first]
 
 
-def device_lines(use: DeviceUse, width: int) -> list[Content]:
-    """Name and figures, bar, and what else is known, of one device."""
+def device_lines(use: DeviceUse, width: int, would: int | None = None) -> list[Content]:
+    """Name and figures, bar, and what else is known, of one device; ``would``: bytes of ours with the dial's draft."""
     known = use.used is not None and use.total is not None
     figures = f"{gib(use.used)} / {gib(use.total)} GiB" if known else "memory unknown"
+    if use.used is not None and known and would is not None:
+        figures = f"{gib(use.used)} → {gib(use.used - use.ours + would)} / {gib(use.total)} GiB"
     title = clean_line(f"{use.name}  {use.title}")
     room = width - len(figures) - 2
     shown = title if len(title) <= room else title[: max(room - 1, 1)] + "…"
     lines = [Content.assemble((shown.ljust(room + 2), "$secondary"), figures)]
     if use.used is not None and use.total:
-        lines.append(memory_bar(width, use.ours, use.used, use.total))
-    notes = [f"ours {size_text(use.ours)}"] if use.usable else ["this llama.cpp cannot use it: offtui doctor"]
+        lines.append(memory_bar(width, use.ours, use.used, use.total, would))
+    ours = size_text(use.ours) if would is None else f"{size_text(use.ours)} → {size_text(would)}"
+    notes = [f"ours {ours}"] if use.usable else ["this llama.cpp cannot use it: offtui doctor"]
     if use.util is not None:
         notes.append(f"busy {use.util * 100:.0f} %")
     if use.power_w is not None:

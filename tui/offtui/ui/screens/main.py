@@ -9,7 +9,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.dom import DOMNode
 from textual.reactive import var
-from textual.screen import Screen
 from textual.widget import Widget
 
 from offtui.engine.state import Phase, SessionState
@@ -30,6 +29,7 @@ from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Engine, Search
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
+from offtui.ui.screens.planned import PlannedScreen
 from offtui.ui.settings import Settings
 from offtui.ui.steering import Steering
 from offtui.ui.themes import theme_files
@@ -48,15 +48,13 @@ _PLACES: dict[type[DOMNode], Where] = {
 }
 
 
-class MainScreen(Screen[None]):
+class MainScreen(PlannedScreen):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
     AUTO_FOCUS = "#prompt"
 
-    session: var[SessionState] = var(SessionState())
     sample: var[Sample | None] = var[Sample | None](None)
-    draft: var[int | None] = var[int | None](None)
     open_pane: var[Pane] = var[Pane]("")
     """The pane that covers the chat."""
 
@@ -93,10 +91,12 @@ class MainScreen(Screen[None]):
             with Vertical(id="side") as side:
                 side.display = "side" in columns
                 yield MonitorPane(graph=self._options.config.graph, id="monitor").data_bind(
-                    MainScreen.session, MainScreen.sample
+                    MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.plan
                 )
-                yield DialPane(id="dial").data_bind(MainScreen.session)
-                yield LedgerPane(id="ledger").data_bind(MainScreen.session)
+                yield DialPane(graph=self._options.config.graph, id="dial").data_bind(
+                    MainScreen.session, MainScreen.plan
+                )
+                yield LedgerPane(id="ledger").data_bind(MainScreen.session, MainScreen.plan)
         yield StatusLine(id="status").data_bind(MainScreen.session, MainScreen.sample, MainScreen.draft)
         yield KeyFooter(dict(self._keys), id="footer")
 
@@ -166,7 +166,7 @@ class MainScreen(Screen[None]):
 
     def on_model_needed(self) -> None:
         """Nobody is there to answer: the text stays, the list opens."""
-        self._flash("No model is loaded: choose one. Your question stays in the prompt.")
+        self.flash("No model is loaded: choose one. Your question stays in the prompt.")
         self.action_models()
 
     def on_pane_left(self) -> None:
@@ -195,12 +195,12 @@ class MainScreen(Screen[None]):
             case "app.theme" if argument:
                 self._desk.wear(argument)
             case id if id.startswith("set."):
-                self._flash(self.steering.set(id, argument), "$primary")
+                self.flash(self.steering.set(id, argument), "$primary")
             case _:
                 if call.command.applies(self._situation()):
                     self.call_next(self.run_action, call.command.action)
                 else:
-                    self._flash(f"/{call.command.slash} has nothing to do now.")
+                    self.flash(f"/{call.command.slash} has nothing to do now.")
 
     # Actions
 
@@ -229,7 +229,7 @@ class MainScreen(Screen[None]):
         selected = prompt.selected_text or self.get_selected_text() or ""
         now = time.monotonic()
         if selected:
-            self._flash(self._desk.copy(selected), "$primary")
+            self.flash(self._desk.copy(selected), "$primary")
         elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
             self.action_stop()
         elif prompt.text:
@@ -239,7 +239,7 @@ class MainScreen(Screen[None]):
         else:
             self._interrupted = now
             quit_key = " or ".join(["Ctrl+C again", *keys_of(BY_ID["app.quit"], self._keys)[:1]])
-            self._flash(f"{quit_key} quits")
+            self.flash(f"{quit_key} quits")
 
     def action_go_back(self) -> None:
         """Load the last model that worked; where none did, the built-in guide."""
@@ -252,7 +252,7 @@ class MainScreen(Screen[None]):
     def action_turn_dial(self, by: int) -> None:
         """Turn the dial from outside."""
         if not self.query_one(DialPane).turn(by):
-            self._flash("Nothing to turn: no GPU device, or no model loaded yet.")
+            self.flash("Nothing to turn: no GPU device, or no model loaded yet.")
 
     def action_models(self) -> None:
         """To the models."""
@@ -289,7 +289,7 @@ class MainScreen(Screen[None]):
         """Copy the newest answer as it was written."""
         turns = [turn for turn in self.chat.conversation.turns if turn.answer]
         if turns:
-            self._flash(self._desk.copy(turns[-1].answer), "$primary")
+            self.flash(self._desk.copy(turns[-1].answer), "$primary")
 
     def action_theme(self) -> None:
         """Choose colours from a list."""
@@ -342,9 +342,6 @@ class MainScreen(Screen[None]):
     @property
     def _app(self) -> App[None]:
         return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
-
-    def _flash(self, text: str, style: str = "$accent") -> None:
-        self.query_one(KeyFooter).flash(text, style)
 
     def _complain(self, error: OfftuiError) -> None:
         """In the last row, or in the chat where that is too short."""

@@ -7,19 +7,31 @@ from textual.content import Content
 _LEVELS = "▁▂▃▄▅▆▇"
 
 
-def memory_bar(width: int, ours: int, used: int, total: int) -> Content:
+def memory_bar(width: int, ours: int, used: int, total: int, would: int | None = None) -> Content:
     """A bar of ``total`` bytes: solid what is ours, hatched what others use, dots what is free.
 
-    What is used at all shows in at least one cell, so that a little is never drawn as nothing.
+    What is used at all shows in at least one cell, so that a little is never drawn as nothing. ``would`` is what ours
+    would be with the dial's draft: ``▪`` would go, ``□`` would come, ``×`` at the end is more than there is.
     """
     if total <= 0 or width <= 0:
         return Content.styled("·" * max(0, width), "$line")
     used = min(max(used, ours), total)
     mine = _cells(ours, total, width)
     all_used = max(_cells(used, total, width), mine)
-    return Content.assemble(
-        ("█" * mine, "$ours"), ("▒" * (all_used - mine), "$others"), ("·" * (width - all_used), "$line")
-    )
+    if would is None or would == ours:
+        return Content.assemble(
+            ("█" * mine, "$ours"), ("▒" * (all_used - mine), "$others"), ("·" * (width - all_used), "$line")
+        )
+    stays = min(_cells(would, total, width), mine)
+    after = used - ours + would
+    comes = max(_cells(after, total, width) - all_used, 0) if would > ours else 0
+    last = "×" if after > total else ""
+    free = "·" * (width - all_used - comes)
+    bar = Content.assemble(
+        ("█" * stays, "$ours"), ("▪" * (mine - stays), "$accent"), ("▒" * (all_used - mine), "$others"),
+        ("□" * comes, "$accent"), (free, "$line"),
+    )  # fmt: skip
+    return Content.assemble(bar[: width - 1], (last, "bold $error")) if last else bar
 
 
 def _cells(part: int, total: int, width: int) -> int:
@@ -40,21 +52,26 @@ def progress_bar(width: int, share: float) -> Content:
     return Content.assemble(("━" * done, "$primary"), ("─" * (width - done), "$line"))
 
 
-def layer_strip(width: int, got: int, asked: int, draft: int | None, most: int) -> list[Content]:
-    """The dial: a cell per layer, the output layer first, as many lines of the same length as it takes.
-
-    ``■`` lies on a device, ``▫`` was asked for but is not there, ``□`` would come with the draft, ``▪`` would go,
-    ``·`` stays in RAM.
-    """
-    cells = [_layer(layer, got, asked, draft) for layer in range(1, most + 1)]
+def layer_strip(
+    width: int, got: int, asked: int, draft: int | None, most: int, limit: int | None = None
+) -> list[Content]:
+    """The dial: a cell per layer, the output layer first, as many lines of the same length as it takes."""
+    cells = [layer_cell(layer, got, asked, draft, limit) for layer in range(1, most + 1)]
     lines = -(-len(cells) // max(1, width)) or 1
     per_line = max(1, -(-len(cells) // lines))
     return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
 
 
-def _layer(layer: int, got: int, asked: int, draft: int | None) -> tuple[str, str]:
+def layer_cell(layer: int, got: int, asked: int, draft: int | None, limit: int | None) -> tuple[str, str]:
+    """One layer, its character and style; ``limit`` is the last that the plan says fits.
+
+    ``■`` lies on a device, ``▫`` was asked for but is not there, ``□`` would come with the draft, ``▪`` would go,
+    ``·`` stays in RAM, ``×`` does not fit.
+    """
     if layer <= got:
         return ("▪", "$accent") if draft is not None and layer > draft else ("■", "$ours")
+    if limit is not None and layer > limit:
+        return ("×", "$error" if draft is not None and layer <= draft else "$quiet")
     if draft is not None:
         return ("□", "$accent") if layer <= draft else ("·", "$quiet")
     return ("▫", "$warning") if layer <= asked else ("·", "$quiet")

@@ -1,0 +1,123 @@
+"""What the screen gets of a plan: one frozen value in which every layer count is a look-up."""
+
+from typing import Literal
+
+import msgspec
+
+from offtui.plan.advise import Advice
+from offtui.plan.choose import Budget
+from offtui.plan.speed import Rate
+from offtui.plan.table import Bytes
+from offtui.plan.truth import Difference
+from offtui.protocol.spec import LoadSpec
+from offtui.units import GIB, MIB, gib, rate_text, size_text
+
+Fit = Literal["fits", "too much", "unknown"]
+
+
+class PlanRow(msgspec.Struct, frozen=True):
+    """One layer count."""
+
+    n_gpu_layers: int
+    devices: tuple[Bytes, ...]
+    """What it needs of each device, in the order of ``PlanView.budgets``."""
+    ram: Bytes
+    fit: Fit
+    """``unknown`` where a device does not tell its memory."""
+    excess: int
+    """Bytes by which it does not fit the device that is shortest of memory; 0 where it fits."""
+    short_of: str
+    """Name of that device."""
+    rate: Rate
+    """Tokens per second: measured here with this very count, or predicted."""
+    runs: int
+    """Answers that were measured with this count; 0: the rate is predicted."""
+    exact: bool
+    """The compute buffers are llama.cpp's own figure, of a dry load or a real one; else a formula's."""
+
+    @property
+    def vram(self) -> int:
+        """Bytes of all devices together."""
+        return sum(device.total for device in self.devices)
+
+
+class PlanView(msgspec.Struct, frozen=True):
+    """Everything about one model under one set of settings on the devices that are here."""
+
+    spec: LoadSpec
+    """With the settings the plan is for; its ``n_gpu_layers`` says nothing."""
+    rows: tuple[PlanRow, ...]
+    """By ``n_gpu_layers``, from 0."""
+    budgets: tuple[Budget, ...]
+    """What may be used of each device, what the running model gives back counted in."""
+    choice: int
+    why: str
+    """One sentence about the choice."""
+    n_ctx: int
+    advice: tuple[Advice, ...] = ()
+    truth: tuple[Difference, ...] = ()
+    """Planned and got of the load that is up, per device and purpose; empty where none was compared."""
+    notices: tuple[str, ...] = ()
+    """What a person should know of the plan: an unknown architecture, a file that cannot be written."""
+
+    @property
+    def most(self) -> int:
+        """The layer count of everything."""
+        return len(self.rows) - 1
+
+    @property
+    def budget(self) -> int | None:
+        """Bytes of all devices together; ``None`` where one does not tell."""
+        known = [budget.bytes for budget in self.budgets if budget.bytes is not None]
+        return sum(known) if known and len(known) == len(self.budgets) else None
+
+    @property
+    def bugs(self) -> tuple[Difference, ...]:
+        """Differences in what should be exact."""
+        return tuple(entry for entry in self.truth if entry.is_bug)
+
+
+def rate_line(row: PlanRow) -> str:
+    """``"9.20 t/s measured"``, ``"~9 (7–12) t/s predicted"``."""
+    if row.runs:
+        return f"{rate_text(row.rate.value)} t/s measured"
+    return f"~{rough(row.rate.value)} ({rough(row.rate.low)}–{rough(row.rate.high)}) t/s predicted"
+
+
+def rough(rate: float) -> str:
+    """A rate that is a guess: two digits at most."""
+    return f"{rate:.2g}" if rate < 10 else f"{float(f'{rate:.2g}'):.0f}"
+
+
+def need_line(view: PlanView, row: PlanRow) -> str:
+    """``"CUDA0 6.1 of 7.2 GiB · RAM 3.2 GiB"``; small sizes in MiB."""
+    about = "" if row.exact else "~"
+    parts = [
+        f"{budget.name} {about}{part_of(need.total, budget.bytes)}"
+        for budget, need in zip(view.budgets, row.devices, strict=True)
+    ]
+    return " · ".join([*parts, f"RAM {size_text(row.ram.total)}"])
+
+
+def fit_line(view: PlanView, row: PlanRow) -> str:
+    """One sentence on whether it fits, and by how much it does not."""
+    if row.fit == "unknown":
+        names = " and ".join(budget.name for budget in view.budgets if budget.bytes is None)
+        return f"whether it fits is unknown: {names} does not tell its memory"
+    if row.fit == "too much":
+        return f"does not fit: {size_text(row.excess)} too much for {row.short_of}"
+    if row.n_gpu_layers == view.choice and view.choice < view.most:
+        return f"fits, the most that does: {view.choice + 1} would not"
+    return "fits"
+
+
+def part_of(need: int, budget: int | None) -> str:
+    """``"6.1 of 7.2 GiB"``, ``"812 of 900 MiB"``, ``"6.1 GiB"`` where the budget is unknown."""
+    if budget is None:
+        return size_text(need)
+    if max(need, budget) < GIB:
+        return f"{need / MIB:.0f} of {budget / MIB:.0f} MiB"
+    if min(need, budget) < GIB / 10:
+        return f"{size_text(need)} of {size_text(budget)}"
+    digits = 2 if max(need, budget) < 10 * GIB else 1
+    return f"{gib(need, digits)} of {gib(budget, digits)} GiB"
