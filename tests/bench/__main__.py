@@ -4,13 +4,14 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import plan, reload, report, speed, start, stop
+from tests.bench import plan, reload, reoffload, report, speed, start, stop
 from tests.bench.report import Figure
 
 BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
     "start": start.run,
     "stop": stop.run,
     "reload": reload.run,
+    "reoffload": reoffload.run,
     "speed": speed.run,
     "plan": plan.run,
 }

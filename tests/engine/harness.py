@@ -10,8 +10,10 @@ from typing import TypeVar
 import psutil
 
 from offtui.engine.child import Deadlines
+from offtui.engine.overlap import beside
 from offtui.engine.session import Session
 from offtui.engine.state import Occurrence, Phase, SessionState
+from offtui.engine.transfer import Overlap
 from offtui.protocol.events import Piece
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec, Message, Sampling
@@ -31,11 +33,20 @@ T = TypeVar("T")
 class Harness:
     """One session with its recorded life."""
 
-    def __init__(self, *args: str, deadlines: Deadlines = PATIENT, spare: bool = False, python: str = sys.executable):
+    def __init__(
+        self,
+        *args: str,
+        deadlines: Deadlines = PATIENT,
+        spare: bool = False,
+        python: str = sys.executable,
+        overlap: Overlap | None = beside,
+    ):
         self.failure: Failure | None = None
         self.seen: list[tuple[SessionState, Occurrence]] = []
         self._changed = threading.Condition()
-        self.session = Session(self._listen, command=(python, str(FAKE), *args), deadlines=deadlines, spare=spare)
+        self.session = Session(
+            self._listen, command=(python, str(FAKE), *args), deadlines=deadlines, spare=spare, overlap=overlap
+        )
 
     def _listen(self, state: SessionState, occurrence: Occurrence) -> None:
         with self._changed:
@@ -51,6 +62,11 @@ class Harness:
         with self._changed:
             assert self._changed.wait_for(lambda: predicate(self.state), PATIENCE), self.story()
         return self.state
+
+    def glance(self, predicate: Callable[[SessionState], object]) -> None:
+        """Wait a moment for what may never come: a frozen worker says nothing."""
+        with self._changed:
+            self._changed.wait_for(lambda: predicate(self.state), 0.3)
 
     def wait_for(self, kind: type, count: int = 1) -> None:
         """Until ``count`` occurrences of ``kind`` were seen."""

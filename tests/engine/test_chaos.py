@@ -230,7 +230,7 @@ def test_a_spare_that_is_killed_is_not_missed(start):
 def test_a_frozen_spare_is_given_up_when_it_is_needed(start):
     life = start(spare=True, deadlines=QUICK)
     life.load("one.gguf")
-    crew = life.session._supervisor._crew
+    crew = life.session._supervisor.crew
     until(lambda: crew.spare is not None and crew.spare.child.hello)
     os.kill(crew.spare.child.pid, signal.SIGSTOP)
     state = life.load("two.gguf")
@@ -247,7 +247,7 @@ def test_a_spare_helps_after_a_crash(start):
     good = life.wait_phase(Phase.CRASHED).last_good
     life.session.want(good)
     life.wait_phase(Phase.READY)
-    assert life.session._supervisor._worker.pid == spare
+    assert life.session._supervisor.worker.pid == spare
 
 
 def test_a_worker_deaf_to_quit_and_term_is_killed(start):

@@ -175,7 +175,7 @@ def test_a_spare_is_ready_before_the_next_load(start):
     assert life.state.epoch == 2
     assert spare in {process.pid for process in children()}
     until(lambda: len(children()) == 2)
-    assert life.session._supervisor._worker.pid == spare
+    assert life.session._supervisor.worker.pid == spare
     assert [hello.pid for hello in life.of(Hello)][1:] == [spare]
 
 
@@ -256,7 +256,7 @@ def test_a_long_log_is_cut_to_its_tail(start):
     life.load()
     life.ask()
     life.wait_for(TurnEnded)
-    worker = life.session._supervisor._worker
+    worker = life.session._supervisor.worker
     assert os.fstat(worker._log.fileno()).st_size == 8192
     assert worker.log_tail().endswith("y\n")
 
@@ -288,8 +288,8 @@ def test_an_interpreter_that_exits_without_closing_leaves_nobody(tmp_path):
         "s = Session(lambda state, o: isinstance(o, Loaded) and loaded.set(), command=(sys.executable, sys.argv[1]))\n"
         "s.want(LoadSpec(model='a.gguf'))\n"
         "assert loaded.wait(20)\n"
-        "while s._supervisor._crew.spare is None: threading.Event().wait(0.01)\n"
-        "print(s._supervisor._worker.pid, s._supervisor._crew.spare.child.pid, flush=True)\n"
+        "while s._supervisor.crew.spare is None: threading.Event().wait(0.01)\n"
+        "print(s._supervisor.worker.pid, s._supervisor.crew.spare.child.pid, flush=True)\n"
     )
     done = subprocess.run([sys.executable, script, FAKE], capture_output=True, text=True, timeout=60, check=True)
     pids = [int(word) for word in done.stdout.split()]
@@ -309,7 +309,7 @@ def test_a_parent_that_is_killed_takes_its_workers_along(tmp_path):
         "s = Session(lambda state, o: isinstance(o, Hello) and up.set(), command=(sys.executable, sys.argv[1]))\n"
         "s.want(LoadSpec(model='a.gguf'))\n"
         "assert up.wait(20)\n"
-        "print(s._supervisor._worker.pid, flush=True)\n"
+        "print(s._supervisor.worker.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, script, FAKE], capture_output=True, text=True, timeout=60, check=False)

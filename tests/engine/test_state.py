@@ -6,6 +6,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
+from offtui.engine.moves import (
+    HandedOver,
+    Move,
+    MoveBegan,
+    Moved,
+    MoveEnded,
+    MoveFailed,
+    MoveStep,
+    MoveStepped,
+    WorkerRetired,
+)
 from offtui.engine.state import (
     CloseWanted,
     LoadWanted,
@@ -27,8 +38,11 @@ from offtui.protocol.events import (
     LoadProgress,
     Piece,
     PromptProgress,
+    StateRestored,
     TurnEnded,
     TurnFailed,
+    TurnPaused,
+    TurnResumed,
     TurnStarted,
 )
 from offtui.protocol.facts import DeviceFacts, Failure
@@ -37,6 +51,7 @@ from tests.fakes.worker import loaded, timings
 
 A, B = LoadSpec(model="a.gguf"), LoadSpec(model="b.gguf")
 UP = loaded(A)
+UP_9 = replace(UP.spec, n_gpu_layers=9)
 WRONG = Failure("crashed", "It died.")
 CANCELLED = Failure("cancelled", "Cancelled.")
 
@@ -53,10 +68,48 @@ REPLACING = replace(READY, phase=Phase.STOPPING, wanted=B, replacing=True)
 REPLACING_TURN = replace(REPLACING, turn=TurnState(7))
 FAILED = SessionState(phase=Phase.CRASHED, wanted=A, epoch=1, has_worker=True, failure=WRONG)
 CRASHED = replace(FAILED, has_worker=False)
+MOVING = replace(GENERATING, wanted=UP_9, move=Move(origin=UP.spec, target=UP_9, beside=True, step=MoveStep.BESIDE))
+HANDING = replace(MOVING, phase=Phase.STOPPING, move=replace(MOVING.move, step=MoveStep.SAVING))
+HALTED = replace(HANDING, turn=TurnState(7, paused=True))
+IN_PLACE = replace(
+    HALTED,
+    phase=Phase.LOADING,
+    loaded=None,
+    memory=(),
+    has_worker=False,
+    move=replace(HANDING.move, step=MoveStep.LOADING, beside=False),
+)
+NEXT = replace(IN_PLACE, epoch=2, has_worker=True)
+OUTCOME = Moved(origin=UP.spec, target=UP_9, beside=True, tokens=20)
 CLOSED = SessionState(phase=Phase.CLOSED, epoch=1, wanted=A, last_good=A)
 
+GONE = {"turn": None, "move": None, "loaded": None, "memory": (), "has_worker": False}
 TABLE = [
     # state, occurrence, what changes
+    (GENERATING, MoveBegan(UP_9, True), {"wanted": UP_9, "move": MOVING.move}),
+    (MOVING, LoadWanted(UP_9), {}),
+    (MOVING, MoveStepped(MoveStep.SAVING), {"phase": Phase.STOPPING, "move": HANDING.move}),
+    (GENERATING, MoveStepped(MoveStep.SAVING), {}),
+    (MOVING, MoveFailed(WRONG), {"wanted": UP.spec, "move": replace(MOVING.move, target=UP.spec, failure=WRONG)}),
+    (MOVING, WorkerEnded(1, WRONG), {**GONE, "phase": Phase.CRASHED, "failure": WRONG}),
+    (HANDING, TurnPaused(7, b"", 20), {"turn": HALTED.turn, "n_past": 20}),
+    (HANDING, TurnEnded(7, "end", timings(3)), {"turn": None, "last_timings": timings(3), "n_past": 23}),
+    (HALTED, HandedOver(2), {"epoch": 2, "loaded": None}),
+    (HALTED, TurnResumed(7, 21, 20), {"turn": TurnState(7, moves=1), "n_past": 20}),
+    (HALTED, MoveEnded(OUTCOME), {"phase": Phase.GENERATING, "move": None, "moved": OUTCOME}),
+    (HALTED, StateRestored(20, 9, 0.1), {"n_past": 20}),
+    (
+        replace(HALTED, move=IN_PLACE.move),
+        WorkerRetired(1),
+        {"phase": Phase.LOADING, "loaded": None, "memory": (), "has_worker": False},
+    ),
+    (NEXT, WorkerRetired(1), {}),
+    (
+        NEXT,
+        UP,
+        {"phase": Phase.GENERATING, "loaded": UP, "last_good": UP.spec, "memory": UP.memory, "failure": None},
+    ),
+    (NEXT, LoadFailed(WRONG), {"phase": Phase.CRASHED, "failure": WRONG, "turn": None, "move": None}),
     (EMPTY, LoadWanted(A), {"phase": Phase.LOADING, "wanted": A}),
     (CRASHED, LoadWanted(B), {"phase": Phase.LOADING, "wanted": B, "failure": None}),
     (FAILED, LoadWanted(B), {"phase": Phase.STOPPING, "wanted": B, "replacing": True, "failure": None}),

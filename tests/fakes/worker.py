@@ -4,7 +4,9 @@ Run as a script: ``worker.py [--do POINT:ACTION]... [--deaf] [--stubborn] [--pie
 
 POINT is when: ``start`` (before Hello), ``load`` (a Load has arrived), ``progress``, ``loaded`` (just before Loaded),
 ``ready`` (just after), ``turn`` (a Generate has arrived), ``started``, ``piece`` (after the first one), ``cancel``,
-``quit``. ACTION is what, see ``act``. A model named ``POINT:ACTION`` orders the same for one load.
+``pause``, ``save``,
+``restore``, ``resume``, ``quit``. ACTION is what, see ``act``. A model named ``POINT:ACTION`` orders the same for one
+load; ``--do-layers LAYERS:POINT:ACTION`` for loads of so many layers.
 """
 
 import argparse
@@ -15,6 +17,9 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
+from offtui.protocol.carry import Layout, Manifest, pack_tokens, refusal
 from offtui.protocol.codec import encode, request_reader
 from offtui.protocol.events import (
     DeviceMemory,
@@ -25,12 +30,27 @@ from offtui.protocol.events import (
     LoadProgress,
     Piece,
     PromptProgress,
+    StateRestored,
+    StateSaved,
     TurnEnded,
     TurnFailed,
+    TurnPaused,
+    TurnResumed,
     TurnStarted,
 )
 from offtui.protocol.facts import DeviceFacts, DeviceLedger, Failure, LayerCount, ModelFacts, Timings
-from offtui.protocol.requests import Cancel, CancelLoad, Generate, Load, Quit, Request
+from offtui.protocol.requests import (
+    Cancel,
+    CancelLoad,
+    Generate,
+    Load,
+    Pause,
+    Quit,
+    Request,
+    RestoreState,
+    Resume,
+    SaveState,
+)
 from offtui.protocol.spec import LoadSpec, Sampling
 
 MIB = 1024**2
@@ -61,6 +81,8 @@ class Worker:
         self.socket = socket.socket(fileno=options.fd)
         self.reader = request_reader()
         self.requests: list[Request] = []
+        self.descriptors: list[int] = []
+        self.n_past = 0
         self.spec: LoadSpec | None = None
 
     def send(self, event: Event) -> None:
@@ -70,7 +92,8 @@ class Worker:
         """Take in what has arrived; ends with the parent."""
         self.socket.settimeout(timeout)
         try:
-            data = self.socket.recv(65536)
+            data, descriptors, _, _ = socket.recv_fds(self.socket, 65536, 8)
+            self.descriptors += descriptors
         except (TimeoutError, BlockingIOError):
             return
         finally:
@@ -158,6 +181,12 @@ class Worker:
                     self.load(spec)
                 case Generate() as turn:
                     self.answer(turn)
+                case Resume(turn, state):
+                    self.resume(turn, *msgspec.msgpack.decode(state))
+                case SaveState():
+                    self.save(self.descriptors.pop(0))
+                case RestoreState(manifest):
+                    self.restore(manifest, self.descriptors.pop(0))
                 case _:
                     pass
 
@@ -167,6 +196,10 @@ class Worker:
             point, action = name.split(":", 1)
             self.orders[point] = action
         self.spec = spec
+        for order in self.options.do_layers:
+            layers, point, action = order.split(":", 2)
+            if spec.n_gpu_layers == int(layers):
+                self.orders[point] = action
         self.act("load")
         for i in range(5):
             if self.asked_to_stop(CancelLoad):
@@ -188,17 +221,65 @@ class Worker:
         self.act("started")
         self.send(PromptProgress(turn.turn, 20, 20))
         count = turn.sampling.max_tokens or self.options.pieces
-        for i in range(count):
+        begun = turn.messages[-1].content.count("word") if turn.go_on else 0
+        self.go_on(turn.turn, begun, count, turn.messages[-1].content)
+
+    def resume(self, turn: int, done: int, count: int, question: str) -> None:
+        self.act("resume")
+        self.send(TurnResumed(turn, 20 + done, self.n_past))
+        self.go_on(turn, done, count, question)
+
+    def go_on(self, turn: int, done: int, count: int, question: str) -> None:
+        for i in range(done, count):
+            self.n_past = 20 + i
             if self.asked_to_stop(Cancel):
-                self.send(TurnEnded(turn.turn, "cancelled", timings(i)))
+                self.send(TurnEnded(turn, "cancelled", timings(i)))
                 return
-            channel = "reasoning" if i == 0 and turn.messages[-1].content == "think" else "answer"
-            text = f"word{i}{DIRTY} " if turn.messages[-1].content == "dirty" else f"word{i} "
-            self.send(Piece(turn.turn, channel, text, i + 1, 21 + i, time.monotonic()))
-            if i == 0:
+            if self.asked_to_stop(Pause):
+                self.act("pause")
+                self.send(TurnPaused(turn, msgspec.msgpack.encode((i, count, question)), self.n_past))
+                return
+            channel = "reasoning" if i == 0 and question == "think" else "answer"
+            text = f"word{i}{DIRTY} " if question == "dirty" else f"word{i} "
+            self.send(Piece(turn, channel, text, i + 1, 21 + i, time.monotonic()))
+            if i == done:
                 self.act("piece")
             time.sleep(self.options.pause)
-        self.send(TurnEnded(turn.turn, "end", timings(count)))
+        self.n_past = 20 + count
+        self.send(TurnEnded(turn, "end", timings(count)))
+
+    def save(self, descriptor: int) -> None:
+        self.act("save")
+        assert self.spec is not None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"kv" * self.n_past, 0)
+        os.close(descriptor)
+        manifest = Manifest(
+            layout=layout(self.spec), n_ctx=4096, size=2 * self.n_past, tokens=pack_tokens(range(self.n_past))
+        )
+        self.send(StateSaved(manifest, 0.001))
+
+    def restore(self, manifest: Manifest, descriptor: int) -> None:
+        self.act("restore")
+        assert self.spec is not None
+        whole = os.pread(descriptor, manifest.size, 0) == b"kv" * manifest.n_tokens
+        os.close(descriptor)
+        why = refusal(manifest, layout(self.spec), self.spec.n_ctx or 4096) or ("" if whole else "It is not whole.")
+        self.n_past = 0 if why else manifest.n_tokens
+        self.send(StateRestored(self.n_past, manifest.size, 0.001, why))
+
+
+def layout(spec: LoadSpec) -> Layout:
+    return Layout(
+        path=spec.model,
+        file_bytes=5 * MIB,
+        mtime_ns=0,
+        llama_cpp="0.0-fake",
+        type_k=spec.type_k,
+        type_v=spec.type_v,
+        flash_attn=True,
+        swa_full=False,
+    )
 
 
 def loaded(spec: LoadSpec) -> Loaded:
@@ -223,6 +304,9 @@ def loaded(spec: LoadSpec) -> Loaded:
         sampling=Sampling(temperature=0.8),
         notices=(f"a notice{DIRTY}",),
         load_seconds=0.25,
+        layout=layout(spec),
+        ladder=tuple(MIB * layers for layers in range(N_LAYER + 2)),
+        ram_ladder=(MIB,) * (N_LAYER + 2),
     )
 
 
@@ -246,6 +330,7 @@ def main() -> None:
     parser.add_argument("--stubborn", action="store_true", help="ignore SIGTERM")
     parser.add_argument("--pieces", type=int, default=5)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds per step")
+    parser.add_argument("--do-layers", action="append", default=[], metavar="LAYERS:POINT:ACTION")
     options = parser.parse_args()
     if options.stubborn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

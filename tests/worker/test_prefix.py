@@ -75,3 +75,9 @@ def test_common_length_is_the_longest_shared_beginning(left: list[int], right: l
     n = common_length(left, right)
     assert left[:n] == right[:n]
     assert n == min(len(left), len(right)) or left[n] != right[n]
+
+
+def test_an_answer_that_was_cut_short_goes_on_with_its_own_tokens() -> None:
+    cache = CachedSequence([*tokenize("|q|"), 900, 901])
+    cache.anchor("|q|ab", (902,))
+    assert plan(cache, "|q|ab") == ([*tokenize("|q|"), 900, 901, 902], 5)

@@ -1,5 +1,6 @@
 """One worker process: its socket, its log, its signals. Nothing here blocks but ``wait``."""
 
+import collections
 import contextlib
 import fcntl
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -41,6 +43,10 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     """The same in the steps that read the file: mapping 100 GB from a slow disk reports nothing for minutes."""
     turn_start: float = 60.0
     """From a turn to ``TurnStarted``: template and tokenizer. Prompt eval itself has no deadline: people stop it."""
+    save: float = 30.0
+    """From the order to halt and to hand the KV cache over to its acknowledgement."""
+    restore: float = 30.0
+    """From the order to take the KV cache over to its acknowledgement."""
     stop: float = 5.0
     """From a stop to its acknowledgement; then the worker is killed."""
     quit: float = 2.0
@@ -49,6 +55,13 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     """From SIGTERM to the exit; then SIGKILL."""
     kill: float = 5.0
     """From SIGKILL to the exit; then the process hangs in the kernel, and is left to it."""
+
+
+@dataclass(slots=True)
+class _Unsent:
+    frame: bytearray
+    descriptor: int | None
+    """Our own duplicate of one that goes with the frame's first byte."""
 
 
 class Child:
@@ -61,7 +74,7 @@ class Child:
             OSError: the process cannot be started.
         """
         self._reader = event_reader()
-        self._unsent = bytearray()
+        self._unsent: collections.deque[_Unsent] = collections.deque()
         self._oom_kills = _oom_kills()
         self.hello: Hello | None = None
         """The handshake, once it has come."""
@@ -105,26 +118,46 @@ class Child:
         """Whether ``flush`` should be called when the socket can be written to."""
         return bool(self._unsent) and not self.eof
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request, descriptor: int | None = None) -> None:
         """Send, or keep for ``flush`` what the socket does not take now.
+
+        Args:
+            request: what to send.
+            descriptor: a file descriptor that goes along; the caller's own stays the caller's.
 
         Raises:
             ProtocolError: the request is too long.
             UnicodeEncodeError: a text in it has lone surrogates.
+            OSError: the descriptor cannot be duplicated.
         """
-        self._unsent += encode(request)
+        frame = bytearray(encode(request))
+        self._unsent.append(_Unsent(frame, None if descriptor is None else os.dup(descriptor)))
         self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it. A dead worker shows in ``receive``, not here."""
         try:
             while self._unsent:
-                sent = self._socket.send(self._unsent)
-                del self._unsent[:sent]
+                waiting = self._unsent[0]
+                if waiting.descriptor is not None:
+                    sent = socket.send_fds(self._socket, [waiting.frame], [waiting.descriptor])
+                    os.close(waiting.descriptor)
+                    waiting.descriptor = None
+                else:
+                    sent = self._socket.send(waiting.frame)
+                del waiting.frame[:sent]
+                if not waiting.frame:
+                    self._unsent.popleft()
         except BlockingIOError:
             return
         except OSError:
-            self._unsent.clear()
+            self._drop_unsent()
+
+    def _drop_unsent(self) -> None:
+        for waiting in self._unsent:
+            if waiting.descriptor is not None:
+                os.close(waiting.descriptor)
+        self._unsent.clear()
 
     def receive(self) -> list[Event]:
         """The events that have arrived; sets ``eof`` and ``garbled``. Call it when the socket is readable."""
@@ -182,6 +215,7 @@ class Child:
 
     def close(self) -> None:
         """Close socket and log. The worker dies of a closed socket, if it still lives."""
+        self._drop_unsent()
         self._socket.close()
         self._log.close()
 

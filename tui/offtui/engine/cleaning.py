@@ -2,7 +2,18 @@
 
 from msgspec.structs import replace
 
-from offtui.protocol.events import DeviceMemory, Event, HeaderRead, Hello, Loaded, LoadFailed, Piece, TurnFailed
+from offtui.protocol.events import (
+    DeviceMemory,
+    Event,
+    HeaderRead,
+    Hello,
+    Loaded,
+    LoadFailed,
+    Piece,
+    StateRestored,
+    StateSaved,
+    TurnFailed,
+)
 from offtui.protocol.facts import DeviceFacts, DeviceLedger, Failure, ModelFacts
 from offtui.text import clean, clean_line
 
@@ -50,6 +61,8 @@ def clean_event(event: Event) -> Event:
                     quant=clean_line(header.quant),
                 )
             return replace(event, header=header, failure=None if failure is None else clean_failure(failure))
+        case StateSaved(why=why) | StateRestored(why=why):
+            return replace(event, why=clean_line(why))
         case _:
             return event
 

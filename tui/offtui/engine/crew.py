@@ -22,11 +22,14 @@ class Starting(NamedTuple):
 class Crew:
     """Starts children, keeps a spare one, and ends and reaps them. Never blocks but in ``kill_everything``."""
 
-    def __init__(self, selector: selectors.BaseSelector, command: Sequence[str], deadlines: Deadlines) -> None:
+    def __init__(
+        self, selector: selectors.BaseSelector, command: Sequence[str], deadlines: Deadlines, keep_spare: bool
+    ) -> None:
         self.spare: Starting | None = None
         self._selector = selector
         self._command = command
         self._deadlines = deadlines
+        self._keep_spare = keep_spare
         self._endings: list[Ending] = []
 
     @property
@@ -37,7 +40,7 @@ class Crew:
     @property
     def has_place(self) -> bool:
         """Whether every process that may have loaded something is gone."""
-        return all(ending.epoch is None for ending in self._endings)
+        return all(ending.epoch is None and not ending.beside for ending in self._endings)
 
     def patience(self, now: float) -> list[float]:
         """Seconds until ``step`` has something to do, for each reason there is."""
@@ -56,8 +59,8 @@ class Crew:
         return starting or self._spawn(now)
 
     def keep_a_spare(self, now: float) -> None:
-        """Start one, if there is none."""
-        if self.spare is None:
+        """Start one, if there is none and there shall be one."""
+        if self._keep_spare and self.spare is None:
             try:
                 self.spare = self._spawn(now)
             except OSError:
@@ -78,9 +81,12 @@ class Crew:
         epoch: int | None = None,
         failure: Failure | None = None,
         explain: bool = False,
+        beside: bool = False,
     ) -> None:
         """Put a child on its way out; the arguments are those of ``Ending``."""
-        ending = Ending(child, stage, now, self._deadlines, epoch=epoch, failure=failure, explain=explain)
+        ending = Ending(
+            child, stage, now, self._deadlines, epoch=epoch, failure=failure, explain=explain, beside=beside
+        )
         self._endings.append(ending)
         self.watch(child)
 
@@ -105,13 +111,12 @@ class Crew:
         if child in self._selector.get_map():
             self._selector.unregister(child)
 
-    def kill_everything(self, worker: Child | None) -> None:
-        """SIGKILL and reap them all, and ``worker`` with them."""
+    def kill_everything(self, *workers: Child | None) -> None:
+        """SIGKILL and reap them all, and ``workers`` with them."""
         children = [ending.child for ending in self._endings]
         if self.spare is not None:
             children.append(self.spare.child)
-        if worker is not None:
-            children.append(worker)
+        children += [worker for worker in workers if worker is not None]
         for child in children:
             child.kill()
         for child in children:

@@ -30,6 +30,7 @@ class Ending:
         epoch: int | None = None,
         failure: Failure | None = None,
         explain: bool = False,
+        beside: bool = False,
     ) -> None:
         """Begin with ``stage``.
 
@@ -40,12 +41,14 @@ class Ending:
             deadlines: how long each stage may take.
             epoch: the life it was, if it was the session's worker and not a spare.
             failure: why it is ended, if that is a failure.
+            beside: it loaded, or was loaded, beside the session's worker.
             explain: the end was not wanted; ask the autopsy why it came.
         """
         self.child = child
         self.epoch = epoch
         self.failure = failure
         self.explain = explain
+        self.beside = beside
         self.returncode: int | None = None
         """Of a worker that is gone; ``None``: it hangs in the kernel and could not be reaped."""
         self._deadlines = deadlines

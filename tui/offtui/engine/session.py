@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from offtui.engine.child import WORKER_COMMAND, Deadlines
+from offtui.engine.overlap import beside
 from offtui.engine.state import (
     CloseWanted,
     LoadWanted,
@@ -17,7 +18,9 @@ from offtui.engine.state import (
     SessionState,
     StopWanted,
 )
-from offtui.engine.supervisor import Supervisor, TurnAsked
+from offtui.engine.supervisor import Supervisor
+from offtui.engine.transfer import Overlap
+from offtui.engine.waiting import TurnAsked
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 Listener = Callable[[SessionState, Occurrence], None]
@@ -37,6 +40,7 @@ class Session:
         command: Sequence[str] = WORKER_COMMAND,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 -- frozen
         spare: bool = True,
+        overlap: Overlap | None = beside,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the session's thread; no process yet.
@@ -46,6 +50,7 @@ class Session:
             command: of a worker; ``--fd N`` is added.
             deadlines: what is waited for, and how long.
             spare: keep a second worker with its imports done, for the next load.
+            overlap: says whether, and how, another load can be loaded beside the one that is up; ``None``: never.
             clock: seconds, monotonic.
         """
         self._listener = listener
@@ -57,7 +62,7 @@ class Session:
         self._woken.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._supervisor = Supervisor(self._selector, listener, command, deadlines, spare)
+        self._supervisor = Supervisor(self._selector, listener, command, deadlines, spare, overlap)
         # A daemon, so that an interpreter that exits gets as far as atexit, which closes the session.
         self._thread = threading.Thread(target=self._run, name="offtui-session", daemon=True)
         self._thread.start()
@@ -69,12 +74,24 @@ class Session:
         return self._supervisor.state
 
     def want(self, spec: LoadSpec) -> None:
-        """Have ``spec`` loaded. The latest wish wins; a running turn is stopped first and what it gave is kept."""
+        """Have ``spec`` loaded. The latest wish wins.
+
+        Of the same model: the conversation goes on under the new load, its KV cache and a running answer too; where
+        the load fails, what was up before stays up or comes back by itself. Of another model: a running turn is
+        stopped first, and what it gave is kept.
+        """
         self._intend(LoadWanted(spec))
 
     def submit(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
         """Have the last of ``messages`` answered. ``TurnFailed`` comes back where the state is not READY."""
         self._intend(TurnAsked(turn, tuple(messages), sampling))
+
+    def resume(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
+        """Have an answer that broke off go on: the last of ``messages`` is the assistant's, as far as it came.
+
+        ``Piece`` then brings only what is new. For an answer whose worker died, or that was stopped.
+        """
+        self._intend(TurnAsked(turn, tuple(messages), sampling, go_on=True))
 
     def stop(self) -> None:
         """Stop the turn, or give up the load, that is running."""

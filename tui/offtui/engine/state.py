@@ -6,6 +6,19 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
+from offtui.engine.moves import (
+    HandedOver,
+    Move,
+    MoveBegan,
+    Moved,
+    MoveEnded,
+    MoveFailed,
+    MoveStep,
+    MoveStepped,
+    Moving,
+    Progress,
+    WorkerRetired,
+)
 from offtui.protocol.events import (
     DeviceMemory,
     Event,
@@ -14,11 +27,14 @@ from offtui.protocol.events import (
     Loaded,
     LoadFailed,
     LoadProgress,
-    LoadStep,
     Piece,
     PromptProgress,
+    StateRestored,
+    StateSaved,
     TurnEnded,
     TurnFailed,
+    TurnPaused,
+    TurnResumed,
     TurnStarted,
 )
 from offtui.protocol.facts import DeviceFacts, Failure, Timings
@@ -39,13 +55,6 @@ class Phase(enum.StrEnum):
     CLOSED = "closed"
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """Of a load that is running."""
-
-    step: LoadStep
-    fraction: float
-
-
 class TurnState(msgspec.Struct, frozen=True):
     """The turn being answered: how far it is, by the worker's clock."""
 
@@ -60,6 +69,10 @@ class TurnState(msgspec.Struct, frozen=True):
     first_tokens: int = 0
     """Tokens there were at ``first_token``."""
     last_token: float | None = None
+    paused: bool = False
+    """Halted at a token boundary, to go on in another worker."""
+    moves: int = 0
+    """How often it has gone to another worker; ``tps`` counts from the last time on."""
 
     @property
     def tps(self) -> float | None:
@@ -93,6 +106,10 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     memory: tuple[DeviceFacts, ...] = ()
     failure: Failure | None = None
     """Of the last load, turn or worker; cleared when the next one begins."""
+    move: Move | None = None
+    """To another load of the same model, the conversation kept; ``None`` while none is under way."""
+    moved: Moved | None = None
+    """The last one that came to an end."""
 
 
 class LoadWanted(msgspec.Struct, frozen=True):
@@ -129,12 +146,12 @@ class WorkerEnded(msgspec.Struct, frozen=True):
 
 
 Intent = LoadWanted | TurnWanted | StopWanted | CloseWanted
-Occurrence = Intent | WorkerSpawned | WorkerEnded | Event
+Occurrence = Intent | WorkerSpawned | WorkerEnded | Moving | Event
 
 
 def holds(state: SessionState, spec: LoadSpec) -> bool:
     """Whether ``spec`` is loaded already, or on its way."""
-    if state.phase is Phase.LOADING or state.replacing:
+    if state.phase is Phase.LOADING or state.replacing or state.move is not None:
         return spec == state.wanted
     return state.loaded is not None and spec in (state.wanted, state.loaded.spec)
 
@@ -167,23 +184,61 @@ def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
         case Loaded():
             return _loaded(state, occurrence)
         case LoadFailed(failure=failure):
-            if state.phase not in (Phase.LOADING, Phase.STOPPING) or state.turn is not None:
+            if state.phase not in (Phase.LOADING, Phase.STOPPING) or _answering(state):
                 return state
             return replace(_without_worker(state), phase=Phase.CRASHED, replacing=False, failure=failure)
         case DeviceMemory(devices=devices):
             return replace(state, memory=devices) if state.has_worker else state
-        case TurnStarted() | PromptProgress() | Piece() | TurnEnded() | TurnFailed():
+        case MoveBegan() | MoveStepped() | HandedOver() | WorkerRetired() | MoveFailed() | MoveEnded():
+            return _moving(state, occurrence)
+        case StateRestored(tokens=tokens):
+            return replace(state, n_past=tokens) if state.loaded is not None else state
+        case TurnStarted() | PromptProgress() | Piece() | TurnPaused() | TurnResumed() | TurnEnded() | TurnFailed():
             if state.turn is None or state.turn.turn != occurrence.turn:
                 return state
             return _turn(state, state.turn, occurrence)
-        case Hello() | HeaderRead():
+        case Hello() | HeaderRead() | StateSaved():
             return state
         case _:
             assert_never(occurrence)
 
 
 def _without_worker(state: SessionState) -> SessionState:
-    return replace(state, loaded=None, progress=None, turn=None, n_past=0, memory=())
+    return replace(state, loaded=None, progress=None, turn=None, n_past=0, memory=(), move=None)
+
+
+def _moving(state: SessionState, occurrence: Moving) -> SessionState:
+    move = state.move
+    match occurrence:
+        case MoveBegan(target=target, beside=beside):
+            origin = move.origin if move is not None else state.loaded.spec if state.loaded is not None else target
+            step = MoveStep.BESIDE if beside else MoveStep.SAVING
+            began = Move(origin=origin, target=target, beside=beside, step=step)
+            return replace(state, wanted=target, failure=None, move=began)
+        case MoveStepped(step=step, progress=progress):
+            if move is None:
+                return state
+            phase = Phase.STOPPING if step is MoveStep.SAVING else state.phase
+            return replace(state, phase=phase, move=replace(move, step=step, progress=progress))
+        case HandedOver(epoch=epoch):
+            return replace(state, epoch=epoch, has_worker=True, loaded=None, progress=None, phase=Phase.STOPPING)
+        case WorkerRetired(epoch=epoch):
+            if epoch != state.epoch or not state.has_worker:
+                return state
+            return replace(
+                _without_worker(state), phase=Phase.LOADING, has_worker=False, turn=state.turn, move=move, n_past=0
+            )
+        case MoveFailed(failure=failure):
+            if move is None:
+                return state
+            return replace(state, wanted=move.origin, move=replace(move, target=move.origin, failure=failure))
+        case MoveEnded(moved=moved):
+            phase = state.phase
+            if phase is Phase.STOPPING and state.loaded is not None:
+                phase = Phase.READY if state.turn is None else Phase.GENERATING
+            return replace(state, phase=phase, move=None, moved=moved, failure=moved.failure or state.failure)
+        case _:
+            assert_never(occurrence)
 
 
 def _load_wanted(state: SessionState, spec: LoadSpec) -> SessionState:
@@ -217,7 +272,7 @@ def _loaded(state: SessionState, loaded: Loaded) -> SessionState:
         return state
     return replace(
         state,
-        phase=Phase.READY,
+        phase=Phase.READY if state.turn is None else Phase.GENERATING,
         loaded=loaded,
         last_good=loaded.spec,
         progress=None,
@@ -227,10 +282,28 @@ def _loaded(state: SessionState, loaded: Loaded) -> SessionState:
     )
 
 
+def _answering(state: SessionState) -> bool:
+    """Whether a worker is at a turn; one that is on its way from one to another waits."""
+    return state.turn is not None and not state.turn.paused
+
+
+def _leaving(state: SessionState) -> bool:
+    """Whether the worker that is up takes no more turns."""
+    return state.replacing or (state.move is not None and state.move.step is MoveStep.SAVING)
+
+
 def _turn(
-    state: SessionState, turn: TurnState, event: TurnStarted | PromptProgress | Piece | TurnEnded | TurnFailed
+    state: SessionState,
+    turn: TurnState,
+    event: TurnStarted | PromptProgress | Piece | TurnPaused | TurnResumed | TurnEnded | TurnFailed,
 ) -> SessionState:
     match event:
+        case TurnPaused():
+            return replace(state, turn=replace(turn, paused=True), n_past=event.n_past)
+        case TurnResumed():
+            again = replace(turn, paused=False, moves=turn.moves + 1, first_token=None, last_token=None)
+            phase = Phase.GENERATING if state.phase is not Phase.STOPPING or state.move is None else state.phase
+            return replace(state, phase=phase, turn=again, n_past=event.kept_tokens)
         case TurnStarted():
             progress = replace(
                 turn,
@@ -249,10 +322,10 @@ def _turn(
             progress = replace(turn, tokens=event.tokens, last_token=event.time)
             return replace(state, turn=progress, n_past=event.n_past)
         case TurnEnded():
-            phase = Phase.STOPPING if state.replacing else Phase.READY
+            phase = Phase.STOPPING if _leaving(state) else Phase.READY
             return replace(state, phase=phase, turn=None, last_timings=event.timings, n_past=event.timings.n_past)
         case TurnFailed():
-            phase = Phase.STOPPING if state.replacing else Phase.READY
+            phase = Phase.STOPPING if _leaving(state) else Phase.READY
             return replace(state, phase=phase, turn=None, failure=event.failure)
         case _:
             assert_never(event)

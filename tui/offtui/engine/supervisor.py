@@ -5,18 +5,17 @@ spare (imports done, nothing loaded), and workers on their way out. A worker ans
 load is: give back the turn, end the worker, reap it, then load in the next one.
 """
 
-import enum
 import selectors
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
-import msgspec
 
 from offtui.engine.autopsy import autopsy
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
 from offtui.engine.crew import Crew
 from offtui.engine.ending import Ending, Stage
+from offtui.engine.mover import CANCELLED, Mover, Overlap
+from offtui.engine.moves import WorkerRetired
+from offtui.engine.overlap import same_model
 from offtui.engine.state import (
     CloseWanted,
     LoadWanted,
@@ -30,6 +29,7 @@ from offtui.engine.state import (
     advance,
     holds,
 )
+from offtui.engine.waiting import Due, TurnAsked, Wait, last_line, not_ready, overdue
 from offtui.errors import ProtocolError
 from offtui.protocol.events import (
     DeviceMemory,
@@ -41,36 +41,18 @@ from offtui.protocol.events import (
     LoadProgress,
     Piece,
     PromptProgress,
+    StateRestored,
+    StateSaved,
     TurnEnded,
     TurnFailed,
+    TurnPaused,
+    TurnResumed,
     TurnStarted,
 )
 from offtui.protocol.facts import Failure
-from offtui.protocol.requests import Cancel, CancelLoad, Generate, Load
-from offtui.protocol.spec import LoadSpec, Message, Sampling
+from offtui.protocol.requests import Cancel, CancelLoad, Generate, Request
+from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
-
-_CANCELLED = Failure("cancelled", "The load was cancelled.")
-
-
-class TurnAsked(msgspec.Struct, frozen=True):
-    """A turn with all that the worker needs for it."""
-
-    turn: int
-    messages: tuple[Message, ...]
-    sampling: Sampling
-
-
-class _Wait(enum.Enum):
-    HELLO = enum.auto()
-    LOAD = enum.auto()
-    TURN_START = enum.auto()
-    STOP = enum.auto()
-
-
-class _Due(NamedTuple):
-    wait: _Wait
-    time: float
 
 
 class Supervisor:
@@ -83,28 +65,30 @@ class Supervisor:
         command: Sequence[str],
         deadlines: Deadlines,
         keep_spare: bool,
+        overlap: Overlap | None,
     ) -> None:
         self.state = SessionState()
         self._listener = listener
         self._deadlines = deadlines
-        self._crew = Crew(selector, command, deadlines)
-        self._keep_spare = keep_spare
+        self.crew = Crew(selector, command, deadlines, keep_spare)
+        self._mover = Mover(self, overlap, deadlines)
         self._next: LoadSpec | None = None
         """Wanted, and not yet given to a worker."""
-        self._worker: Child | None = None
-        self._due: _Due | None = None
+        self.worker: Child | None = None
+        self._due: Due | None = None
         """The one answer that is waited for from the worker."""
 
     @property
     def finished(self) -> bool:
         """Whether the session is closed and nothing is left of its processes."""
-        return self.state.phase is Phase.CLOSED and self._crew.is_empty
+        return self.state.phase is Phase.CLOSED and self.crew.is_empty
 
     def patience(self, now: float) -> float | None:
         """Seconds until ``on_time`` has something to do; ``None``: only a worker or an intent can bring it."""
-        waits = self._crew.patience(now)
+        waits = self.crew.patience(now)
         if self._due is not None:
             waits.append(self._due.time - now)
+        waits += self._mover.patience(now)
         return max(0.0, min(waits)) if waits else None
 
     def on_intent(self, intent: LoadWanted | TurnAsked | StopWanted | CloseWanted, now: float) -> None:
@@ -120,25 +104,28 @@ class Supervisor:
                 self._stop(intent, now)
             case CloseWanted():
                 self._next = None
-                self._end_worker(Stage.QUIT, now)
-                self._tell(intent)
-                self._crew.drop_spare(Stage.QUIT, now)
+                self._mover.give_up(now)
+                self.end_worker(Stage.QUIT, now)
+                self.tell(intent)
+                self.crew.drop_spare(Stage.QUIT, now)
 
     def on_ready(self, child: Child, mask: int, now: float) -> None:
         """Read from and write to a worker whose socket is ready."""
         if mask & selectors.EVENT_WRITE:
             child.flush()
-            self._crew.watch(child)
+            self.crew.watch(child)
         if not mask & selectors.EVENT_READ:
             return
         for event in child.receive():
             if isinstance(event, Hello):
                 child.hello = event
             # Of spares and of workers on their way out, nothing else matters. The worker may become one right here.
-            if child is self._worker:
+            if child is self.worker:
                 self._hear(clean_event(event), now)
+            elif child is self._mover.beside:
+                self._mover.hear_beside(clean_event(event), now)
         if child.eof:
-            self._crew.unwatch(child)
+            self.crew.unwatch(child)
         if child.eof or child.garbled:
             self._lose(child, now)
 
@@ -146,62 +133,75 @@ class Supervisor:
         """Enforce the deadlines, reap, and load what is wanted next once there is place for it."""
         if self._due is not None and now >= self._due.time:
             self._overdue(self._due.wait, now)
-        for ending in self._crew.step(now):
-            self._bury(ending)
-        if self._next is not None and self._worker is None and self._crew.has_place:
+        for ending in self.crew.step(now):
+            self._bury(ending, now)
+        self._mover.on_time(now)
+        if self._next is not None and self.worker is None and self.crew.has_place:
             self._load(self._next, now)
 
     def kill_everything(self) -> None:
         """SIGKILL and reap all processes, at once. For the end of the thread, whatever ended it."""
-        self._crew.kill_everything(self._worker)
-        self._worker = None
+        self.crew.kill_everything(self.worker, self._mover.beside)
+        self.worker = None
         self.state = advance(self.state, CloseWanted())
 
     # Intents
 
     def _want(self, wanted: LoadWanted, now: float) -> None:
         if holds(self.state, wanted.spec):
-            self._tell(wanted)
+            self.tell(wanted)
+            return
+        if self._mover.active:
+            if self._mover.want_instead(wanted.spec, now):
+                return
+        elif self._can_move(wanted.spec):
+            self._mover.begin(wanted.spec, now)
             return
         self._next = wanted.spec
-        self._tell(wanted)
+        self.tell(wanted)
         if self.state.turn is not None:
             self._cancel_turn(self.state.turn.turn, now)
         else:
-            self._end_worker(Stage.QUIT, now)
+            self.end_worker(Stage.QUIT, now)
 
     def _ask(self, asked: TurnAsked, now: float) -> None:
-        worker = self._worker
+        worker = self.worker
         if worker is None or self.state.phase is not Phase.READY:
-            self._tell(TurnFailed(asked.turn, Failure("internal", _not_ready(self.state.phase))))
+            self.tell(TurnFailed(asked.turn, Failure("internal", not_ready(self.state.phase))))
             return
-        self._tell(TurnWanted(asked.turn))
+        self.tell(TurnWanted(asked.turn))
         try:
-            self._send(worker, Generate(asked.turn, asked.messages, asked.sampling))
+            self.send(worker, Generate(asked.turn, asked.messages, asked.sampling, asked.go_on))
         except (ProtocolError, UnicodeError) as error:
             message = f"The conversation cannot be sent to the worker: {clean_line(str(error))}"
-            self._tell(TurnFailed(asked.turn, Failure("internal", message)))
+            self.tell(TurnFailed(asked.turn, Failure("internal", message)))
             return
-        self._due = _Due(_Wait.TURN_START, now + self._deadlines.turn_start)
+        self.await_turn(now)
+
+    def _can_move(self, spec: LoadSpec) -> bool:
+        loaded = self.state.loaded
+        return loaded is not None and self.state.phase in (Phase.READY, Phase.GENERATING) and same_model(loaded, spec)
 
     def _stop(self, stop: StopWanted, now: float) -> None:
+        if self._mover.stop(now):
+            return
         before = self.state
-        self._tell(stop)
-        if before.turn is not None:
+        self.tell(stop)
+        if before.turn is not None and before.loaded is not None:
             # Where a load was waiting for the turn to end, the load is given up, and the old worker stays.
             self._next = None
             self._cancel_turn(before.turn.turn, now)
         elif self._next is not None:
             self._next = None
-            self._tell(LoadFailed(_CANCELLED))
-        elif before.phase is Phase.LOADING and self._worker is not None:
-            self._send(self._worker, CancelLoad())
-            self._due = _Due(_Wait.STOP, now + self._deadlines.stop)
+            self.tell(LoadFailed(CANCELLED))
+        elif before.phase is Phase.LOADING and self.worker is not None:
+            self.send(self.worker, CancelLoad())
+            self._due = Due(Wait.STOP, now + self._deadlines.stop)
 
     def _cancel_turn(self, turn: int, now: float) -> None:
-        if self._worker is not None and (self._due is None or self._due.wait is not _Wait.STOP):
-            self._send(self._worker, Cancel(turn))
-            self._due = _Due(_Wait.STOP, now + self._deadlines.stop)
+        if self.worker is not None and (self._due is None or self._due.wait is not Wait.STOP):
+            self.send(self.worker, Cancel(turn))
+            self._due = Due(Wait.STOP, now + self._deadlines.stop)
 
     # The worker
 
@@ -209,55 +209,60 @@ class Supervisor:
         self._next = None
         epoch = self.state.epoch + 1
         try:
-            worker, hello_due = self._crew.take(now)
+            worker, hello_due = self.crew.take(now)
         except OSError as error:
-            self._tell(WorkerSpawned(epoch))
+            self.tell(WorkerSpawned(epoch))
             message = f"No worker process can be started: {clean_line(error.strerror or str(error))}."
-            self._tell(WorkerEnded(epoch, Failure("internal", message)))
+            self.tell(WorkerEnded(epoch, Failure("internal", message)))
             return
-        self._worker = worker
-        self._tell(WorkerSpawned(epoch))
-        self._due = _Due(_Wait.HELLO, hello_due)
+        self.worker = worker
+        self.tell(WorkerSpawned(epoch))
+        self._due = Due(Wait.HELLO, hello_due)
         if worker.hello is not None:
             # A spare has introduced itself before it had a listener; each life tells its Hello once.
             self._hear(clean_event(worker.hello), now)
         try:
-            self._send(worker, Load(spec))
+            self.send(worker, self._mover.loading(spec))
         except (ProtocolError, UnicodeError):
-            self._tell(LoadFailed(Failure("not_found", "The model's path is not text that can be sent to a worker.")))
-            self._end_worker(Stage.QUIT, now)
+            self._fail_load(Failure("not_found", "The model's path is not text that can be sent to a worker."))
+            self.end_worker(Stage.QUIT, now)
 
     def _hear(self, event: Event, now: float) -> None:
-        stopping = self._due is not None and self._due.wait is _Wait.STOP
+        stopping = self._due is not None and self._due.wait is Wait.STOP
         match event:
             case Hello() | LoadProgress():
-                self._tell(event)
+                self.tell(event)
                 if not stopping and self.state.phase is Phase.LOADING:
                     self._expect_progress(now)
             case Loaded():
                 if self.state.loaded is None:
                     self._due = None
-                    self._tell(event)
-                    if self._keep_spare:
-                        self._crew.keep_a_spare(now)
+                    self.tell(event)
+                    self.crew.keep_a_spare(now)
+                    self._mover.loaded(now)
             case LoadFailed():
                 if self.state.loaded is None:
-                    self._tell(event)
-                    self._end_worker(Stage.QUIT, now)
-            case TurnStarted() | PromptProgress() | Piece():
+                    self._fail_load(event.failure)
+                    self.end_worker(Stage.QUIT, now)
+            case TurnStarted() | PromptProgress() | Piece() | TurnPaused() | TurnResumed():
                 if self._is_current(event.turn):
                     self._due = self._due if stopping else None
-                    self._tell(event)
+                    self.tell(event)
+                    if isinstance(event, TurnPaused):
+                        self._mover.hear(event, now)
             case TurnEnded() | TurnFailed():
                 if self._is_current(event.turn):
                     self._due = None
-                    if self._worker is not None:
-                        self._worker.trim_log()
-                    self._tell(event)
+                    if self.worker is not None:
+                        self.worker.trim_log()
+                    self.tell(event)
                     if self.state.replacing:
-                        self._end_worker(Stage.QUIT, now)
+                        self.end_worker(Stage.QUIT, now)
+                    self._mover.turn_over(now)
             case DeviceMemory() | HeaderRead():
-                self._tell(event)
+                self.tell(event)
+            case StateSaved() | StateRestored():
+                self._mover.hear(event, now)
 
     def _is_current(self, turn: int) -> bool:
         return self.state.turn is not None and self.state.turn.turn == turn
@@ -266,90 +271,106 @@ class Supervisor:
         progress = self.state.progress
         reading = progress is not None and progress.step in ("weights", "warmup")
         seconds = self._deadlines.weights_stall if reading else self._deadlines.load_stall
-        self._due = _Due(_Wait.LOAD, now + seconds)
+        self._due = Due(Wait.LOAD, now + seconds)
 
-    def _overdue(self, wait: _Wait, now: float) -> None:
-        worker, turn, failure = self._worker, self.state.turn, None
-        evidence = "" if worker is None else _last_line(worker.log_tail())
+    def _overdue(self, wait: Wait, now: float) -> None:
+        worker, turn, failure = self.worker, self.state.turn, None
+        evidence = "" if worker is None else last_line(worker.log_tail())
         match wait:
-            case _Wait.HELLO:
-                message = f"The worker did not start within {self._deadlines.hello:g} s and was ended."
-                failure = Failure("timeout", message, evidence, "Try again; `offtui doctor` says what may be wrong.")
-            case _Wait.LOAD:
-                message = "The load made no progress any more and was ended."
-                failure = Failure("timeout", message, evidence, "Try again; look whether the file's disk answers.")
-            case _Wait.TURN_START:
-                message = f"The worker did not take up the turn within {self._deadlines.turn_start:g} s and was ended."
-                failure = Failure("timeout", message, evidence, "Load again.")
-            case _Wait.STOP if turn is None:
-                self._tell(LoadFailed(_CANCELLED))
-            case _Wait.STOP:
-                message = f"The worker did not stop within {self._deadlines.stop:g} s and was ended."
-                failure = Failure("timeout", message, evidence, "Load again.")
+            case Wait.HELLO | Wait.LOAD | Wait.TURN_START:
+                failure = overdue(wait, self._deadlines, evidence)
+            case Wait.STOP if turn is None or self.state.loaded is None:
+                self._fail_load(CANCELLED)
+            case Wait.STOP:
+                failure = overdue(wait, self._deadlines, evidence)
                 if self.state.replacing and turn is not None:
-                    self._tell(TurnFailed(turn.turn, failure))
-        self._end_worker(Stage.KILL, now, failure=failure)
+                    self.tell(TurnFailed(turn.turn, failure))
+        self.end_worker(Stage.KILL, now, failure=failure)
 
     def _lose(self, child: Child, now: float) -> None:
         """The worker closed its socket, or what it says is garbage."""
-        spare = self._crew.spare
+        spare = self.crew.spare
         if spare is not None and child is spare.child:
-            self._crew.drop_spare(Stage.NOTHING if child.eof else Stage.KILL, now)
-        if child is not self._worker:
+            self.crew.drop_spare(Stage.NOTHING if child.eof else Stage.KILL, now)
+        if child is self._mover.beside:
+            self._mover.lose_beside(now, Stage.NOTHING if child.eof else Stage.KILL)
+        if child is not self.worker:
             return
         if self.state.phase is Phase.STOPPING and self.state.loaded is None and not self.state.replacing:
-            self._tell(LoadFailed(_CANCELLED))
-            self._end_worker(Stage.KILL, now)
+            self._fail_load(CANCELLED)
+            self.end_worker(Stage.KILL, now)
         elif child.garbled is not None:
             message = "The worker sent something that cannot be understood and was ended."
             failure = Failure("internal", message, clean_line(str(child.garbled)), "Load again, and report it.")
-            self._end_worker(Stage.KILL, now, failure=failure)
+            self.end_worker(Stage.KILL, now, failure=failure)
         else:
-            self._end_worker(Stage.NOTHING, now, explain=True)
+            self.end_worker(Stage.NOTHING, now, explain=True)
 
-    def _end_worker(self, stage: Stage, now: float, *, failure: Failure | None = None, explain: bool = False) -> None:
-        worker, self._worker, self._due = self._worker, None, None
+    def end_worker(self, stage: Stage, now: float, *, failure: Failure | None = None, explain: bool = False) -> None:
+        """Put the worker on its way out."""
+        worker, self.worker, self._due = self.worker, None, None
         if worker is None:
             return
         if stage is Stage.QUIT:
             # It reads Quit only when it has nothing else to do.
-            if self.state.turn is not None:
-                self._send(worker, Cancel(self.state.turn.turn))
-            elif self.state.loaded is None:
-                self._send(worker, CancelLoad())
-        self._crew.end(worker, stage, now, epoch=self.state.epoch, failure=failure, explain=explain)
+            if self.state.loaded is None:
+                self.send(worker, CancelLoad())
+            elif self.state.turn is not None:
+                self.send(worker, Cancel(self.state.turn.turn))
+        self.crew.end(worker, stage, now, epoch=self.state.epoch, failure=failure, explain=explain)
 
-    def _bury(self, ending: Ending) -> None:
+    def _fail_load(self, failure: Failure) -> None:
+        """A load failed: what was up before comes back by itself where a move knows of it."""
+        if not self._mover.load_failed(failure):
+            self.tell(LoadFailed(failure))
+
+    def _bury(self, ending: Ending, now: float) -> None:
         child, failure = ending.child, ending.failure
         if ending.explain:
             code = None if ending.killed else ending.returncode
-            failure = autopsy(
-                code, child.log_tail(), self.state.phase, self.state.wanted, oom_killed=child.oom_killed()
-            )
+            phase = Phase.LOADING if ending.beside else self.state.phase
+            failure = autopsy(code, child.log_tail(), phase, self.state.wanted, oom_killed=child.oom_killed())
         child.close()
-        if ending.epoch is not None:
-            self._tell(WorkerEnded(ending.epoch, failure))
+        if ending.beside and failure is not None:
+            self._mover.buried(child, failure, now)
+        if ending.epoch is None:
+            return
+        if self._mover.in_place and (failure is None or self._mover.load_failed(failure)):
+            self.tell(WorkerRetired(ending.epoch))
+            return
+        self._mover.give_up(now)
+        self.tell(WorkerEnded(ending.epoch, failure))
+
+    # For the mover
+
+    def load_next(self, spec: LoadSpec | None) -> None:
+        """Have this loaded as soon as there is place."""
+        self._next = spec
+
+    def take_over(self, child: Child) -> Child | None:
+        """Make this the session's worker; the one it was until now."""
+        old, self.worker, self._due = self.worker, child, None
+        return old
+
+    def await_turn(self, now: float) -> None:
+        """Expect the worker to take up a turn."""
+        self._due = Due(Wait.TURN_START, now + self._deadlines.turn_start)
+
+    def again(self, spec: LoadSpec | None, stop: bool, now: float) -> None:
+        """Carry out what was wanted while a hand-over could not be interrupted."""
+        if spec is not None:
+            self._want(LoadWanted(spec), now)
+        if stop:
+            self._stop(StopWanted(), now)
 
     # Plumbing
 
-    def _send(self, child: Child, request: Load | CancelLoad | Generate | Cancel) -> None:
-        child.send(request)
-        self._crew.watch(child)
+    def send(self, child: Child, request: Request, descriptor: int | None = None) -> None:
+        """Send a request to a worker."""
+        child.send(request, descriptor)
+        self.crew.watch(child)
 
-    def _tell(self, occurrence: Occurrence) -> None:
+    def tell(self, occurrence: Occurrence) -> None:
+        """Advance the state, and tell the listener."""
         self.state = advance(self.state, occurrence)
         self._listener(self.state, occurrence)
-
-
-def _not_ready(phase: Phase) -> str:
-    match phase:
-        case Phase.LOADING:
-            return "The model is still loading."
-        case Phase.GENERATING | Phase.STOPPING:
-            return "The last answer has not ended yet."
-        case _:
-            return "No model is loaded."
-
-
-def _last_line(log_tail: str) -> str:
-    return next((line for raw in reversed(log_tail.splitlines()) if (line := clean_line(raw))), "")

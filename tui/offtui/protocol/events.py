@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from offtui.protocol.carry import Layout, Manifest
 from offtui.protocol.facts import DeviceFacts, DeviceLedger, Failure, HeaderFacts, LayerCount, ModelFacts, Timings
 from offtui.protocol.spec import LoadSpec, Sampling
 
@@ -51,6 +52,12 @@ class Loaded(_Event, frozen=True, tag="loaded"):
     notices: tuple[str, ...]
     """What a person should know: no GPU device, no chat template, a clamped context."""
     load_seconds: float
+    layout: Layout | None = None
+    """Of its KV cache: what another worker must have in common to take it over."""
+    ladder: tuple[int, ...] = ()
+    """Bytes that each ``n_gpu_layers`` from 0 to the most would take on all devices together, by the plan."""
+    ram_ladder: tuple[int, ...] = ()
+    """Likewise in RAM, mapped weights apart."""
 
 
 class LoadFailed(_Event, frozen=True, tag="load_failed"):
@@ -86,6 +93,44 @@ class Piece(_Event, frozen=True, tag="piece"):
     n_past: int
     time: float
     """When the last of them was sampled."""
+
+
+class TurnPaused(_Event, frozen=True, tag="turn_paused"):
+    """The turn is halted; all that was said of it has been sent."""
+
+    turn: int
+    state: bytes
+    """For ``Resume``; nobody but workers reads it."""
+    n_past: int
+    """Tokens of it in the KV cache now."""
+
+
+class TurnResumed(_Event, frozen=True, tag="turn_resumed"):
+    """Another worker, or the same one again, goes on with the turn."""
+
+    turn: int
+    total_tokens: int
+    """Of the conversation and the answer until now."""
+    kept_tokens: int
+    """Of them in the KV cache already; the others are evaluated now."""
+
+
+class StateSaved(_Event, frozen=True, tag="state_saved"):
+    """The KV cache is written, or ``why`` it cannot be."""
+
+    manifest: Manifest | None
+    seconds: float
+    why: str = ""
+
+
+class StateRestored(_Event, frozen=True, tag="state_restored"):
+    """The KV cache is taken over; where ``why`` says that it could not be, tokens are evaluated again as needed."""
+
+    tokens: int
+    size: int
+    """Bytes."""
+    seconds: float
+    why: str = ""
 
 
 class TurnEnded(_Event, frozen=True, tag="turn_ended"):
@@ -126,8 +171,12 @@ Event = (
     | TurnStarted
     | PromptProgress
     | Piece
+    | TurnPaused
+    | TurnResumed
     | TurnEnded
     | TurnFailed
+    | StateSaved
+    | StateRestored
     | DeviceMemory
     | HeaderRead
 )

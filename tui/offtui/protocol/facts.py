@@ -116,6 +116,11 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens now in the KV cache."""
     decode_seconds: float = 0.0
     """llama.cpp's own count of the time in ``llama_decode`` for the answer (``llama_perf_context``)."""
+    moves: int = 0
+    """How often the answer went to another worker; its pauses are in none of the times."""
+    epoch_tokens: int = 0
+    """Tokens by the worker that ended it; with ``epoch_seconds`` the speed of that split alone."""
+    epoch_seconds: float = 0.0
 
     @property
     def prompt_tps(self) -> float | None:
@@ -127,6 +132,12 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     def tps(self) -> float | None:
         """Generation speed; the first token belongs to the prompt."""
         return (self.tokens - 1) / self.eval_seconds if self.tokens > 1 and self.eval_seconds > 0 else None
+
+    @property
+    def epoch_tps(self) -> float | None:
+        """Generation speed by the worker that ended the answer."""
+        tokens = self.epoch_tokens - 1
+        return tokens / self.epoch_seconds if tokens > 0 and self.epoch_seconds > 0 else None
 
 
 class HeaderFacts(msgspec.Struct, frozen=True):

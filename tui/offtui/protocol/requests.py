@@ -2,6 +2,7 @@
 
 import msgspec
 
+from offtui.protocol.carry import Manifest
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 
@@ -13,6 +14,11 @@ class Load(_Request, frozen=True, tag="load"):
     """Load the model; once in a worker's life. Answered by ``LoadProgress``…, then ``Loaded`` or ``LoadFailed``."""
 
     spec: LoadSpec
+    keep_flash_attn: bool | None = None
+    """What ``flash_attn="auto"`` shall be, so that a KV cache can be taken over; ``None``: llama.cpp decides."""
+    await_free: dict[str, int] = {}
+    """Bytes that shall be free on a device before the load begins, by its name: an earlier worker gives them back.
+    Waited for a moment only; where they do not come, the load is tried all the same."""
 
 
 class CancelLoad(_Request, frozen=True, tag="cancel_load"):
@@ -25,6 +31,36 @@ class Generate(_Request, frozen=True, tag="generate"):
     turn: int
     messages: tuple[Message, ...]
     sampling: Sampling
+    go_on: bool = False
+    """The last message is the assistant's, unfinished: the answer goes on where it breaks off."""
+
+
+class Pause(_Request, frozen=True, tag="pause"):
+    """Halt that turn at the next token boundary, in decode or in prompt eval, so that another worker can go on with
+    it. Answered by ``TurnPaused``, or by the turn's end if that comes first."""
+
+    turn: int
+
+
+class Resume(_Request, frozen=True, tag="resume"):
+    """Go on with a paused turn. Answered by ``TurnResumed``, ``Piece``…, then as ``Generate``.
+
+    Tokens that the KV cache does not hold are evaluated first.
+    """
+
+    turn: int
+    state: bytes
+    """Of ``TurnPaused``."""
+
+
+class SaveState(_Request, frozen=True, tag="save_state"):
+    """Write the KV cache to the file descriptor that comes along; answered by ``StateSaved``."""
+
+
+class RestoreState(_Request, frozen=True, tag="restore_state"):
+    """Take over the KV cache in the file descriptor that comes along; answered by ``StateRestored``."""
+
+    manifest: Manifest
 
 
 class Cancel(_Request, frozen=True, tag="cancel"):
@@ -43,4 +79,7 @@ class Quit(_Request, frozen=True, tag="quit"):
     """Free everything and exit with 0."""
 
 
-Request = Load | CancelLoad | Generate | Cancel | ReadHeader | Quit
+Request = Load | CancelLoad | Generate | Pause | Resume | SaveState | RestoreState | Cancel | ReadHeader | Quit
+
+WITH_DESCRIPTOR = (SaveState, RestoreState)
+"""Requests whose frame carries one file descriptor (SCM_RIGHTS), in the order of the frames."""

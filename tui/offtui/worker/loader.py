@@ -2,7 +2,7 @@
 
 import ctypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,14 +13,15 @@ from offtui.errors import LoadError
 from offtui.gguf.header import Header
 from offtui.plan.choose import choose
 from offtui.plan.settings import Settings
-from offtui.plan.table import Model, table
+from offtui.plan.table import Model, Row, table
 from offtui.plan.target import offload_devices
 from offtui.protocol.events import Loaded, LoadProgress, LoadStep
 from offtui.protocol.facts import DeviceFacts, ModelFacts
-from offtui.protocol.spec import LoadSpec
+from offtui.protocol.requests import Load
+from offtui.protocol.spec import FlashAttn, LoadSpec
 from offtui.text import clean_line
 from offtui.units import size_text
-from offtui.worker import ledger, llama, rpc
+from offtui.worker import layout, ledger, llama, rpc
 from offtui.worker.failures import WorkerError, diagnose, fail
 from offtui.worker.header import read_header
 from offtui.worker.llama import api
@@ -33,6 +34,9 @@ from offtui.worker.vocab import VOCAB_NONE, Vocab
 
 DEFAULT_CONTEXT: Final = 8192
 """Tokens of context at most where none is asked for; the model's own where that is less."""
+
+AWAIT_SECONDS: Final = 2.0
+"""How long the memory of an earlier process is waited for at most."""
 
 _NO_KIND: Final = {
     "embedding": "an embedding model: it turns text into vectors and cannot chat",
@@ -48,6 +52,8 @@ class Flags:
     def __init__(self) -> None:
         self.abort = ctypes.create_string_buffer(2)
         self.load_cancelled = False
+        self.evaluating = False
+        """Many tokens are being decoded, which takes longer than a pause may wait."""
 
     def raise_abort(self) -> None:
         """Make ``llama_decode`` on the CPU return within milliseconds."""
@@ -78,12 +84,17 @@ class LoadedModel:
 class Loader:
     """One load, in steps; each step that fails raises a ``WorkerError`` and leaves nothing behind but the process."""
 
-    def __init__(self, spec: LoadSpec, log: LogRing, flags: Flags, report: Callable[[LoadProgress], None]) -> None:
-        self._spec = spec
+    def __init__(self, request: Load, log: LogRing, flags: Flags, report: Callable[[LoadProgress], None]) -> None:
+        self._spec = request.spec
+        self._flash_attn: FlashAttn = request.spec.flash_attn
+        if self._flash_attn == "auto" and request.keep_flash_attn is not None:
+            self._flash_attn = "on" if request.keep_flash_attn else "off"
+        self._await_free = request.await_free
         self._log = log
         self._flags = flags
         self._report = report
         self._notices: list[str] = []
+        self._rows: Sequence[Row] = ()
 
     def run(self) -> LoadedModel:
         """Load as the spec says.
@@ -95,6 +106,7 @@ class Loader:
         self._log.clear()
         self._step("devices")
         self._add_rpc()
+        self._await_memory()
         self._step("header")
         header = self._read_header()
         self._step("plan")
@@ -143,6 +155,16 @@ class Loader:
                     advice="Use the same version of llama-cpp-python on both machines.",
                 )
 
+    def _await_memory(self) -> None:
+        """Give a driver the moment it needs to take back what an earlier process held."""
+        deadline = time.monotonic() + AWAIT_SECONDS
+        while self._await_free and time.monotonic() < deadline:
+            free = {device.name: device.free for device in llama.all_device_facts() if device.free is not None}
+            if all(free[name] >= wanted for name, wanted in self._await_free.items() if name in free):
+                return
+            self._step("devices")
+            time.sleep(0.02)
+
     def _read_header(self) -> Header:
         try:
             header = read_header(self._spec.model)
@@ -174,9 +196,9 @@ class Loader:
 
     def _check_ram(self, header: Header, spec: LoadSpec, devices: tuple[DeviceFacts, ...]) -> None:
         """Refuse what the RAM cannot hold by the plan: the system would not refuse it, but kill a process later."""
-        rows = table(Model.of(header), Settings.of(spec, header), offload_devices(devices)).rows
-        ram = rows[spec.n_gpu_layers or 0].ram
-        need = ram.kv + ram.compute + (0 if spec.use_mmap else ram.weights)
+        self._rows = table(Model.of(header), Settings.of(spec, header), offload_devices(devices)).rows
+        row = self._rows[spec.n_gpu_layers or 0]
+        ram, need = row.ram, _unmapped(row, spec)
         available = psutil.virtual_memory().available
         if need > available:
             raise fail(
@@ -251,7 +273,7 @@ class Loader:
         parameters.n_threads_batch = spec.n_threads_batch
         parameters.type_k = llama.CACHE_TYPES[spec.type_k]
         parameters.type_v = llama.CACHE_TYPES[spec.type_v]
-        parameters.flash_attn_type = llama.FLASH_ATTN[spec.flash_attn]
+        parameters.flash_attn_type = llama.FLASH_ATTN[self._flash_attn]
         parameters.offload_kqv = spec.offload_kqv
         parameters.swa_full = False
         parameters.no_perf = False
@@ -290,6 +312,7 @@ class Loader:
         memory = llama.all_device_facts()
         asked = spec.n_gpu_layers or 0
         truth = ledger.ledger(lines, memory, asked, header.n_layer + 1)
+        flash_attn = ledger.flash_attn(lines, self._flash_attn)
         facts = ModelFacts(
             path=self._spec.model,
             name=clean_line(header.name, 200) or clean_line(Path(self._spec.model).stem, 200),
@@ -310,11 +333,19 @@ class Loader:
             devices=truth.devices,
             memory=memory,
             n_ctx=api.llama_n_ctx(context),
-            flash_attn=ledger.flash_attn(lines, spec.flash_attn),
+            flash_attn=flash_attn,
             sampling=file_defaults(lambda key: _metadata(model, key)),
             notices=tuple(clean_line(notice, 500) for notice in self._notices),
             load_seconds=time.monotonic() - started,
+            layout=layout.layout(spec, flash_attn),
+            ladder=tuple(row.vram.total for row in self._rows),
+            ram_ladder=tuple(_unmapped(row, spec) for row in self._rows),
         )
+
+
+def _unmapped(row: Row, spec: LoadSpec) -> int:
+    """Bytes of RAM that a placement needs and the system cannot drop."""
+    return row.ram.kv + row.ram.compute + (0 if spec.use_mmap else row.ram.weights)
 
 
 def _metadata(model: Any, key: str) -> str | None:

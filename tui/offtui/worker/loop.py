@@ -1,5 +1,6 @@
 """The worker process: a control thread that reads requests, and the main thread that carries them out."""
 
+import collections
 import os
 import queue
 import socket
@@ -10,12 +11,34 @@ from typing import Final, NamedTuple, assert_never
 
 from offtui.errors import LoadError, ProtocolError
 from offtui.gguf.header import Header
+from offtui.protocol.carry import Manifest
 from offtui.protocol.codec import encode, request_reader
-from offtui.protocol.events import DeviceMemory, Event, HeaderRead, Hello, LoadFailed, TurnFailed
+from offtui.protocol.events import (
+    DeviceMemory,
+    Event,
+    HeaderRead,
+    Hello,
+    LoadFailed,
+    StateRestored,
+    StateSaved,
+    TurnFailed,
+)
 from offtui.protocol.facts import Failure, HeaderFacts
-from offtui.protocol.requests import Cancel, CancelLoad, Generate, Load, Quit, ReadHeader, Request
+from offtui.protocol.requests import (
+    Cancel,
+    CancelLoad,
+    Generate,
+    Load,
+    Pause,
+    Quit,
+    ReadHeader,
+    Request,
+    RestoreState,
+    Resume,
+    SaveState,
+)
 from offtui.text import clean_line
-from offtui.worker import llama
+from offtui.worker import carry, llama
 from offtui.worker.failures import WorkerError
 from offtui.worker.header import read_header
 from offtui.worker.loader import Flags, LoadedModel, Loader
@@ -30,6 +53,8 @@ MEMORY_SECONDS: Final = 1.0
 class _Arrived(NamedTuple):
     request: Request
     time: float
+    descriptor: int = -1
+    """The file descriptor that came along."""
 
 
 class Worker:
@@ -40,6 +65,7 @@ class Worker:
         self._requests: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
         self._flags = Flags()
         self._cancelled_turns: set[int] = set()
+        self._paused_turns: set[int] = set()
         self._log = LogRing()
         self._model: LoadedModel | None = None
         self._sequence: Sequence | None = None
@@ -58,16 +84,20 @@ class Worker:
                 self._report_memory(MEMORY_SECONDS)
                 continue
             match arrived.request:
-                case Load(spec):
-                    if not self._load(Loader(spec, self._log, self._flags, self._send).run):
+                case Load():
+                    if not self._load(Loader(arrived.request, self._log, self._flags, self._send).run):
                         return 0
-                case Generate():
+                case Generate() | Resume():
                     self._answer(arrived.request, arrived.time)
+                case SaveState():
+                    self._save(arrived.descriptor)
+                case RestoreState(manifest):
+                    self._restore(manifest, arrived.descriptor)
                 case ReadHeader(path):
                     self._send(_header_read(path))
                 case Quit():
                     return 0
-                case Cancel() | CancelLoad():
+                case Cancel() | CancelLoad() | Pause():
                     pass  # the control thread has done it
                 case _:
                     assert_never(arrived.request)
@@ -82,7 +112,7 @@ class Worker:
         self._send(self._model.loaded)
         return True
 
-    def _answer(self, request: Generate, arrived: float) -> None:
+    def _answer(self, request: Generate | Resume, arrived: float) -> None:
         if self._sequence is None:
             self._send(TurnFailed(request.turn, Failure("internal", "No model is loaded.")))
             return
@@ -90,13 +120,38 @@ class Worker:
         def cancelled() -> bool:
             return request.turn in self._cancelled_turns
 
+        def paused() -> bool:
+            return request.turn in self._paused_turns
+
         def tick() -> None:
             self._report_memory(MEMORY_SECONDS / 2)
 
+        turn = Turn(self._sequence, request.turn, arrived, self._send, cancelled, paused, tick)
         try:
-            Turn(self._sequence, request, arrived, self._send, cancelled, tick).run()
+            if isinstance(request, Generate):
+                turn.begin(request)
+            else:
+                turn.resume(request)
         except WorkerError as error:
             self._send(TurnFailed(request.turn, error.failure))
+
+    def _save(self, descriptor: int) -> None:
+        try:
+            if self._sequence is None:
+                self._send(StateSaved(None, 0.0, "No model is loaded."))
+            else:
+                self._send(carry.save(self._sequence, descriptor))
+        finally:
+            os.close(descriptor)
+
+    def _restore(self, manifest: Manifest, descriptor: int) -> None:
+        try:
+            if self._sequence is None:
+                self._send(StateRestored(0, 0, 0.0, "No model is loaded."))
+            else:
+                self._send(carry.restore(self._sequence, manifest, descriptor))
+        finally:
+            os.close(descriptor)
 
     def _report_memory(self, every: float) -> None:
         now = time.monotonic()
@@ -113,22 +168,35 @@ class Worker:
     def _read_requests(self) -> None:
         """The control thread: cancels at once, queues the rest, and ends the process when the parent is gone."""
         reader = request_reader()
+        descriptors: collections.deque[int] = collections.deque()
         while True:
             try:
-                data = self._connection.recv(65536)
+                data, received, _, _ = socket.recv_fds(self._connection, 65536, 8)
+                descriptors.extend(received)
             except OSError:
                 data = b""
             if not data:
                 os._exit(0)
             try:
                 for request in reader.feed(data):
-                    self._control(request)
+                    self._control(request, descriptors)
             except ProtocolError as error:
                 print(f"offtui worker: {error}", flush=True)
                 os._exit(70)
 
-    def _control(self, request: Request) -> None:
+    def _control(self, request: Request, descriptors: collections.deque[int]) -> None:
         match request:
+            case SaveState() | RestoreState():
+                if not descriptors:
+                    raise ProtocolError("A file descriptor is missing.")
+                self._requests.put(_Arrived(request, time.monotonic(), descriptors.popleft()))
+            case Pause(turn):
+                self._paused_turns.add(turn)
+                if self._flags.evaluating:
+                    self._flags.raise_abort()
+            case Resume(turn):
+                self._paused_turns.discard(turn)
+                self._requests.put(_Arrived(request, time.monotonic()))
             case Cancel(turn):
                 self._cancelled_turns.add(turn)
                 self._flags.raise_abort()

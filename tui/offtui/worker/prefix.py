@@ -57,9 +57,15 @@ class CachedSequence:
             if not text.startswith(anchor.text):
                 continue
             rest = tokenize_on(text[len(anchor.text) :])
-            if rest and begins_with_control(rest):
+            if not rest:
+                return [*self.tokens[: anchor.n_tokens], *anchor.tail], anchor.n_tokens
+            if begins_with_control(rest):
                 return [*self.tokens[: anchor.n_tokens], *anchor.tail, *rest], anchor.n_tokens
         return tokens, reused
+
+    def common(self, tokens: Sequence[int]) -> int:
+        """How many tokens these and the cache have in common at the beginning."""
+        return common_length(self.tokens, tokens)
 
     def truncate(self, n_tokens: int) -> None:
         """Forget all tokens behind the first ``n_tokens``."""

@@ -1,6 +1,9 @@
 """Telling what the model thinks from what it answers, in a stream. Pure."""
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+import msgspec
 
 from offtui.protocol.events import Channel
 
@@ -34,6 +37,37 @@ SPECIAL: frozenset[str] = frozenset(
 """Texts of control tokens that must reach the splitter; all other control tokens have no text."""
 
 
+def partial_text(prompt: str, reasoning: str, content: str, has_token: Callable[[str], bool]) -> str:
+    """What the model wrote behind ``prompt`` when its answer so far is this reasoning and this content.
+
+    Args:
+        prompt: as rendered, up to where the answer begins.
+        reasoning: what it thought; it is left out where no family's marks are known to the vocabulary.
+        content: what it answered.
+        has_token: whether a text is one token of the vocabulary.
+    """
+    if not reasoning:
+        return content
+    tail = prompt.rstrip()
+    for marks in FAMILIES:
+        if tail.endswith(marks.begin):
+            return f"{reasoning}{marks.end}\n\n{content}" if content else reasoning
+    for marks in FAMILIES:
+        if has_token(marks.begin):
+            begun = f"{marks.begin}\n{reasoning}"
+            return f"{begun}{marks.end}\n\n{content}" if content else begun
+    return content
+
+
+class SplitterState(msgspec.Struct, frozen=True):
+    """Where a splitter stands in its stream."""
+
+    held: str
+    end: str | None
+    may_begin: bool
+    skip_space: bool
+
+
 class ReasoningSplitter:
     """Cuts a stream of text into runs of reasoning and of answer, without the marks.
 
@@ -52,6 +86,16 @@ class ReasoningSplitter:
             if tail.endswith(marks.begin):
                 self._end = marks.end
                 self._may_begin = False
+
+    @property
+    def state(self) -> SplitterState:
+        """For ``restore`` in another splitter."""
+        return SplitterState(self._held, self._end, self._may_begin, self._skip_space)
+
+    def restore(self, state: SplitterState) -> None:
+        """Go on where another one stood."""
+        self._held, self._end = state.held, state.end
+        self._may_begin, self._skip_space = state.may_begin, state.skip_space
 
     def feed(self, text: str) -> list[tuple[Channel, str]]:
         """The runs that ``text`` completes; may be empty."""

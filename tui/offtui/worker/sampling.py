@@ -1,5 +1,6 @@
 """The sampler chain of llama.cpp: its order, its defaults, and the defaults a model file brings."""
 
+import ctypes
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -59,8 +60,16 @@ def resolve(wanted: Sampling, defaults: Sampling) -> Sampling:
 class SamplerChain:
     """A llama.cpp sampler chain for one turn. Free it with ``close``."""
 
-    def __init__(self, sampling: Sampling, history: Sequence[int], n_vocab: int, n_ctx: int) -> None:
-        """``sampling`` is resolved; ``history`` are the prompt's tokens, which the penalties count."""
+    def __init__(self, sampling: Sampling, history: Sequence[int], n_vocab: int, n_ctx: int, draws: int = 0) -> None:
+        """Build the chain as it is after ``draws`` tokens.
+
+        Args:
+            sampling: resolved.
+            history: the prompt's tokens and those of the answer so far, which the penalties count.
+            n_vocab: size of the vocabulary.
+            n_ctx: tokens of the context; what the penalties look back on at most.
+            draws: how many tokens this turn has sampled already, in another chain.
+        """
         parameters = api.llama_sampler_chain_default_params()
         self._chain: Any = api.llama_sampler_chain_init(parameters)
         greedy = not sampling.temperature or sampling.temperature <= 0
@@ -82,7 +91,9 @@ class SamplerChain:
             self._add(api.llama_sampler_init_top_p(sampling.top_p, 1))
             self._add(api.llama_sampler_init_min_p(sampling.min_p, 1))
             self._add(api.llama_sampler_init_temp(sampling.temperature))
-            self._add(api.llama_sampler_init_dist(sampling.seed))
+            dist = api.llama_sampler_init_dist(sampling.seed)
+            self._add(dist)
+            _draw(dist, draws)
 
     def sample(self, context: Any) -> int:
         """The next token by the logits of the last decoded one; counted by the penalties."""
@@ -97,3 +108,15 @@ class SamplerChain:
 
     def _add(self, sampler: Any) -> None:
         api.llama_sampler_chain_add(self._chain, sampler)
+
+
+def _draw(dist: Any, count: int) -> None:
+    """Bring the random numbers of a fresh ``dist`` sampler to where they are after ``count`` tokens.
+
+    It draws one number for each token, whatever the candidates are (llama-sampler.cpp), so two made-up ones will do.
+    """
+    candidates = (api.llama_token_data * 2)()
+    candidates[1].id = 1
+    array = api.llama_token_data_array(candidates, 2, -1, False)
+    for _ in range(count):
+        api.llama_sampler_apply(dist, ctypes.byref(array))

@@ -29,6 +29,15 @@ class StopMatcher:
         before, self._held = self._held[:cut], self._held[cut:]
         return before
 
+    @property
+    def held(self) -> str:
+        """What is held back now."""
+        return self._held
+
+    def restore(self, held: str) -> None:
+        """Go on where another matcher of the same strings held that back."""
+        self._held = held
+
     def finish(self) -> str:
         """What was held back, at the end of the stream."""
         held, self._held = self._held, ""

@@ -1,81 +1,43 @@
-"""One turn: the prompt into the KV cache, then token by token until something ends the answer."""
+"""One turn: the prompt into the KV cache, then token by token until something ends the answer, or halts it."""
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Literal
 
-from offtui.protocol.events import Channel, Event, Piece, PromptProgress, Stop, TurnEnded, TurnStarted
+import msgspec
+
+from offtui.protocol.carry import pack_tokens, unpack_tokens
+from offtui.protocol.events import Event, PromptProgress, Stop, TurnEnded, TurnPaused, TurnResumed, TurnStarted
 from offtui.protocol.facts import Timings
-from offtui.protocol.requests import Generate
-from offtui.text import clean
+from offtui.protocol.requests import Generate, Resume
+from offtui.protocol.spec import Message, Sampling
+from offtui.worker.answer import Answer, AnswerState
 from offtui.worker.failures import fail
 from offtui.worker.llama import api
-from offtui.worker.reasoning import ReasoningSplitter
+from offtui.worker.reasoning import partial_text
 from offtui.worker.sampling import SamplerChain, resolve
 from offtui.worker.sequence import ABORTED, DECODED, Sequence
-from offtui.worker.stops import StopMatcher
-from offtui.worker.vocab import Utf8Stream
 
-FLUSH_SECONDS: Final = 0.02
-"""Pieces go out at most every 20 ms: a screen cannot show more, and each frame wakes two processes."""
+_Halt = Stop | Literal["paused"]
 
 
-class Answer:
-    """The text of an answer while it is made: characters, channels and stop strings, sent in pieces."""
+class PausedTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """All there is of a turn between two tokens: what ``TurnPaused`` carries to ``Resume``."""
 
-    def __init__(self, turn: int, prompt: str, stops: tuple[str, ...], send: Callable[[Event], None]) -> None:
-        self._turn = turn
-        self._send = send
-        self._utf8 = Utf8Stream()
-        self._splitter = ReasoningSplitter(prompt)
-        self._stops = StopMatcher(stops)
-        self._pending: list[tuple[Channel, str]] = []
-        self._sent = float("-inf")
-        self.text = ""
-        """The answer so far, as the parent gets it; reasoning apart."""
-        self.reasoned = False
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a stop string is complete."""
-        return self._stops.stopped
-
-    def add(self, piece: bytes) -> None:
-        """Take the bytes of one token."""
-        self._take(self._splitter.feed(clean(self._utf8.feed(piece))))
-
-    def flush(self, tokens: int, n_past: int, now: float, *, force: bool = False) -> None:
-        """Send what is pending, if there is something and the last piece is old enough."""
-        if not self._pending or (now - self._sent < FLUSH_SECONDS and not force):
-            return
-        self._sent = now
-        for channel, text in self._pending:
-            self._send(Piece(self._turn, channel, text, tokens, n_past, now))
-        self._pending.clear()
-
-    def finish(self) -> None:
-        """Take what was held back: half a character, the beginning of a mark or of a stop string."""
-        self._take(self._splitter.feed(clean(self._utf8.finish())))
-        self._take(self._splitter.finish())
-        if not self.stopped:
-            self._append("answer", self._stops.finish())
-
-    def _take(self, runs: list[tuple[Channel, str]]) -> None:
-        for channel, text in runs:
-            if channel == "reasoning":
-                self.reasoned = True
-                self._append(channel, text)
-            elif not self.stopped:
-                self._append(channel, self._stops.feed(text))
-
-    def _append(self, channel: Channel, text: str) -> None:
-        if not text:
-            return
-        if channel == "answer":
-            self.text += text
-        if self._pending and self._pending[-1][0] == channel:
-            text = self._pending.pop()[1] + text
-        self._pending.append((channel, text))
+    prompt: str
+    """As rendered."""
+    tokens: bytes
+    """Of the prompt and of the answer so far, the last of them not decoded."""
+    n_prompt: int
+    reused: int
+    sampling: Sampling
+    """Resolved, with its seed; each token of the answer has drawn one random number of it."""
+    answer: AnswerState
+    prompt_seconds: float
+    ttft_seconds: float
+    eval_seconds: float
+    decode_seconds: float
+    moves: int
 
 
 class Turn:
@@ -84,57 +46,100 @@ class Turn:
     def __init__(
         self,
         sequence: Sequence,
-        request: Generate,
+        turn: int,
         arrived: float,
         send: Callable[[Event], None],
         cancelled: Callable[[], bool],
+        paused: Callable[[], bool],
         tick: Callable[[], None],
     ) -> None:
         """Prepare it.
 
         Args:
             sequence: the model's KV cache with what earlier turns left in it.
-            request: the conversation and how to sample.
+            turn: its number.
             arrived: ``time.monotonic()`` of the request's arrival.
             send: for the turn's events.
             cancelled: whether this turn shall stop.
+            paused: whether this turn shall halt, to go on elsewhere.
             tick: called between decodes, for what must not wait for the answer's end.
         """
         self._sequence = sequence
         self._model = sequence.model
-        self._request = request
+        self._turn = turn
         self._arrived = arrived
         self._send = send
         self._cancelled = cancelled
+        self._paused = paused
         self._tick = tick
-        self._sampling = resolve(request.sampling, self._model.loaded.sampling)
-        self._undecoded: tuple[int, ...] = ()
-        self._tokens = 0
-        self._first = self._last = 0.0
+        self._sampling = Sampling()
+        self._prompt = ""
+        self._line: list[int] = []
+        """Tokens of the prompt and of the answer so far, in their order."""
+        self._n_prompt = 0
+        self._reused = 0
+        self._before: PausedTurn | None = None
+        """What earlier workers did of the turn."""
+        self._began = self._first = self._last = self._counted = 0.0
+        self._epoch_tokens = 0
 
-    def run(self) -> None:
-        """Send ``TurnStarted``, ``Piece``… and ``TurnEnded``.
+    def begin(self, request: Generate) -> None:
+        """Answer: send ``TurnStarted``, ``Piece``… and ``TurnEnded`` or ``TurnPaused``.
 
         Raises:
             WorkerError: the conversation is longer than the context, the template refuses it, or decoding failed.
         """
-        model, sequence = self._model, self._sequence
-        sequence.flags.lower_abort()
-        prompt = model.template.render(self._request.messages)
-        vocab = model.vocab
+        model, sequence, vocab = self._model, self._sequence, self._model.vocab
+        self._sampling = resolve(request.sampling, model.loaded.sampling)
+        self._sampling = msgspec.structs.replace(self._sampling, stop=self._sampling.stop + model.template.stops)
+        partial = request.messages[-1] if request.go_on and request.messages else None
+        prompt = model.template.render(request.messages[:-1] if partial else request.messages)
+        answer = self._answer(prompt)
+        if partial is not None:
+            prompt, begun = self._begun(prompt, partial)
+            answer.skip(begun)
+        self._prompt = prompt
         tokens, reused = sequence.cache.plan(prompt, vocab.tokenize, vocab.tokenize_on, vocab.begins_with_control)
         self._check(tokens)
-        reused = sequence.keep(min(reused, len(tokens) - 1))
-        self._send(TurnStarted(self._request.turn, len(tokens), reused))
-        api.llama_perf_context_reset(model.context)
-        answer = Answer(self._request.turn, prompt, self._sampling.stop + model.template.stops, self._send)
-        began = time.monotonic()
-        stop = self._decode_prompt(tokens, reused) or self._generate(tokens, answer)
-        answer.finish()
-        answer.flush(self._tokens, sequence.n_past, self._last, force=True)
-        if not answer.reasoned and stop != "stop_string" and self._tokens:
-            sequence.cache.anchor(prompt + answer.text, self._undecoded)
-        self._send(TurnEnded(self._request.turn, stop, self._timings(len(tokens), reused, began)))
+        self._line = tokens
+        self._n_prompt = len(tokens)
+        self._reused = sequence.keep(min(reused, len(tokens) - 1))
+        self._send(TurnStarted(self._turn, len(tokens), self._reused))
+        self._run(answer)
+
+    def resume(self, request: Resume) -> None:
+        """Go on with a paused turn: send ``TurnResumed``, ``Piece``… and ``TurnEnded`` or ``TurnPaused``.
+
+        Raises:
+            WorkerError: decoding failed.
+        """
+        state = msgspec.msgpack.decode(request.state, type=PausedTurn)
+        self._before = state
+        self._sampling, self._prompt = state.sampling, state.prompt
+        self._line = unpack_tokens(state.tokens)
+        self._n_prompt, self._reused = state.n_prompt, state.reused
+        kept = self._sequence.keep(min(self._sequence.cache.common(self._line), len(self._line) - 1))
+        answer = self._answer(state.prompt)
+        answer.restore(state.answer)
+        self._send(TurnResumed(self._turn, len(self._line), kept))
+        self._run(answer)
+
+    @property
+    def _tokens(self) -> int:
+        """Tokens of the answer so far."""
+        return len(self._line) - self._n_prompt
+
+    @property
+    def _undecoded(self) -> tuple[int, ...]:
+        return tuple(self._line[self._sequence.n_past :])
+
+    def _answer(self, prompt: str) -> Answer:
+        return Answer(self._turn, prompt, self._sampling.stop, self._send)
+
+    def _begun(self, prompt: str, partial: Message) -> tuple[str, str]:
+        """The prompt with an answer's beginning behind it, and that beginning."""
+        text = partial_text(prompt, partial.reasoning, partial.content, self._model.vocab.has)
+        return prompt + text, text
 
     def _check(self, tokens: list[int]) -> None:
         n_ctx = self._model.loaded.n_ctx
@@ -147,66 +152,130 @@ class Turn:
                 advice="Shorten it, begin a new chat, or load with a larger context.",
             )
 
-    def _decode_prompt(self, tokens: list[int], reused: int) -> Stop | None:
-        """Prompt eval; why the turn ends here, if it does."""
+    def _run(self, answer: Answer) -> None:
+        """Evaluate what the KV cache lacks, then generate; ends with the turn's last event."""
+        sequence = self._sequence
+        sequence.flags.lower_abort()
+        api.llama_perf_context_reset(self._model.context)
+        self._began = self._counted = time.monotonic()
+        halt = self._evaluate() or self._generate(answer)
+        if halt == "paused":
+            answer.flush(self._tokens, sequence.n_past, self._last or self._began, force=True)
+            self._send(TurnPaused(self._turn, msgspec.msgpack.encode(self._state(answer)), sequence.n_past))
+            return
+        answer.finish()
+        answer.flush(self._tokens, sequence.n_past, self._last, force=True)
+        if not answer.reasoned and halt != "stop_string" and self._tokens and sequence.n_past >= self._n_prompt:
+            sequence.cache.anchor(self._prompt + answer.text, self._undecoded)
+        self._send(TurnEnded(self._turn, halt, self._timings()))
+
+    def _evaluate(self) -> _Halt | None:
+        """Decode the tokens that the KV cache does not hold; why the turn ends or halts here, if it does."""
+        sequence, total = self._sequence, len(self._line)
+        missing = self._line[sequence.n_past :]
+        if total > self._model.loaded.n_ctx:
+            return "context_full"
+        kept = sequence.n_past
 
         def progress(done: int) -> None:
-            self._send(PromptProgress(self._request.turn, reused + done, len(tokens)))
+            if len(missing) > 1 or not self._tokens:
+                self._send(PromptProgress(self._turn, kept + done, total))
             self._tick()
 
-        status = self._sequence.decode_prompt(tokens[reused:], progress, self._cancelled)
-        if status == DECODED:
-            return None
-        return "cancelled" if status == ABORTED else "context_full"
+        sequence.flags.evaluating = True
+        try:
+            status = sequence.decode_prompt(missing, progress, lambda: self._cancelled() or self._paused())
+        finally:
+            sequence.flags.evaluating = False
+        if len(missing) > 1:
+            self._counted = time.monotonic()
+        return None if status == DECODED else self._stopped(status)
 
-    def _generate(self, prompt: list[int], answer: Answer) -> Stop:
+    def _stopped(self, status: int) -> _Halt:
+        if status != ABORTED:
+            return "context_full"
+        return "paused" if self._paused() and not self._cancelled() else "cancelled"
+
+    def _generate(self, answer: Answer) -> _Halt:
         """The decode loop; why it ended."""
         loaded = self._model.loaded
-        chain = SamplerChain(self._sampling, prompt, loaded.model.n_vocab, loaded.n_ctx)
+        chain = SamplerChain(self._sampling, self._line, loaded.model.n_vocab, loaded.n_ctx, self._tokens)
         try:
             return self._loop(chain, answer, self._sampling.max_tokens)
         finally:
             chain.close()
 
-    def _loop(self, chain: SamplerChain, answer: Answer, most: int | None) -> Stop:
+    def _loop(self, chain: SamplerChain, answer: Answer, most: int | None) -> _Halt:
         sequence, context, vocab = self._sequence, self._model.context, self._model.vocab
         n_ctx = self._model.loaded.n_ctx
+        line, n_prompt = self._line, self._n_prompt
         while True:
             token = chain.sample(context)
             now = time.monotonic()
             if vocab.is_end(token):
                 return "end"
-            self._undecoded = (token,)
+            line.append(token)
             self._last = now
-            self._tokens += 1
-            if self._tokens == 1:
+            self._epoch_tokens += 1
+            if self._epoch_tokens == 1:
                 self._first = now
+            tokens = len(line) - n_prompt
             answer.add(vocab.piece(token))
-            answer.flush(self._tokens, sequence.n_past, now)
+            answer.flush(tokens, sequence.n_past, now)
             if answer.stopped:
                 return "stop_string"
-            if most is not None and self._tokens >= most:
+            if most is not None and tokens >= most:
                 return "max_tokens"
             if self._cancelled():
                 return "cancelled"
             if sequence.n_past >= n_ctx:
                 return "context_full"
+            if self._paused():
+                return "paused"
             status = sequence.decode_one(token)
             if status != DECODED:
-                return "cancelled" if status == ABORTED else "context_full"
-            self._undecoded = ()
+                return self._stopped(status)
             self._tick()
 
-    def _timings(self, n_prompt: int, reused: int, began: float) -> Timings:
-        perf = api.llama_perf_context(self._model.context)
-        first = self._first or time.monotonic()
-        return Timings(
-            prompt_tokens=n_prompt,
-            reused_tokens=reused,
-            prompt_seconds=first - began,
-            ttft_seconds=first - self._arrived,
-            tokens=self._tokens,
-            eval_seconds=max(0.0, self._last - self._first),
-            n_past=self._sequence.n_past,
-            decode_seconds=perf.t_eval_ms / 1000,
+    def _state(self, answer: Answer) -> PausedTurn:
+        times = self._timings()
+        return PausedTurn(
+            prompt=self._prompt,
+            tokens=pack_tokens(self._line),
+            n_prompt=self._n_prompt,
+            reused=self._reused,
+            sampling=self._sampling,
+            answer=answer.state,
+            prompt_seconds=times.prompt_seconds,
+            ttft_seconds=times.ttft_seconds,
+            eval_seconds=times.eval_seconds,
+            decode_seconds=times.decode_seconds,
+            moves=times.moves + 1,
         )
+
+    def _timings(self) -> Timings:
+        before = self._before
+        begun = before is not None and self._tokens > self._epoch_tokens  # its first token came in another worker
+        now = time.monotonic()
+        first = self._first or now
+        since = self._counted if begun else first
+        waited = 0.0 if begun else first - self._began
+        return Timings(
+            prompt_tokens=self._n_prompt,
+            reused_tokens=self._reused,
+            prompt_seconds=waited + (before.prompt_seconds if before else 0.0),
+            ttft_seconds=before.ttft_seconds if before and begun else first - self._arrived + _ttft(before),
+            tokens=self._tokens,
+            eval_seconds=max(0.0, self._last - since) + (before.eval_seconds if before else 0.0),
+            n_past=self._sequence.n_past,
+            decode_seconds=api.llama_perf_context(self._model.context).t_eval_ms / 1000
+            + (before.decode_seconds if before else 0.0),
+            moves=before.moves if before else 0,
+            epoch_tokens=self._epoch_tokens,
+            epoch_seconds=max(0.0, self._last - self._first),
+        )
+
+
+def _ttft(before: PausedTurn | None) -> float:
+    """Seconds that an earlier worker spent on the prompt without getting to the first token."""
+    return before.ttft_seconds if before else 0.0

@@ -109,6 +109,11 @@ class Utf8Stream:
         """The characters that ``data`` completes."""
         return self._decoder.decode(data)
 
+    @property
+    def held(self) -> bytes:
+        """The bytes of an incomplete character."""
+        return self._decoder.getstate()[0]
+
     def finish(self) -> str:
         """The rest: an incomplete character is U+FFFD."""
         return self._decoder.decode(b"", final=True)
