@@ -5,6 +5,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from tests.readme_keys import rows
+
 ROOT = Path(__file__).resolve().parents[1]
 
 HEAVY = ("llama_cpp", "numpy", "huggingface_hub", "jinja2", "pynvml", "torch")
@@ -25,22 +27,16 @@ def test_the_wheel_ships_themes_and_guide_and_no_corpus(tmp_path: Path) -> None:
 
 
 def test_the_screens_process_imports_nothing_heavy() -> None:
-    code = "import sys, offtui.cli.main, offtui.ui.app, offtui.ui.application, offtui.engine.session, offtui.gguf.library\n"
-    code += f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    modules = "offtui.cli.main, offtui.ui.app, offtui.ui.application, offtui.engine.session, offtui.gguf.library"
+    code = f"import sys, {modules}\nprint([name for name in {HEAVY!r} if name in sys.modules])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert seen.stdout.strip() == "[]"
 
 
-def test_the_readme_names_every_key() -> None:
-    from offtui.ui.commands import COMMANDS, keys_of
-
-    table = (ROOT / "README.md").read_text(encoding="utf-8")
-    for command in COMMANDS:
-        keys = keys_of(command, {})
-        if not keys and not command.slash:
-            continue
-        row = f"| {command.title} |"
-        assert row in table, f"README lacks {command.id}: run python -m tests.readme_keys"
+def test_the_readmes_keys_are_the_commands_keys() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.split("<!-- keys: python -m tests.readme_keys -->\n")[1].split("\n<!-- /keys -->")[0]
+    assert table == "\n".join(rows()), "run python -m tests.readme_keys and put its table in the README"
 
 
 def test_the_readme_calls_what_ci_calls() -> None:

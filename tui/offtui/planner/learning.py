@@ -20,13 +20,15 @@ MAX_CONTEXT = 3 * GIB
 
 def point_of(loaded: Loaded, timings: Timings, now: float) -> Point | None:
     """The speed of an answer; ``None`` where it is too short."""
-    tps = timings.tps
-    if tps is None or tps <= 0 or timings.tokens < TOKENS:
+    # Of an answer that was moved only the last split's part counts, and nothing of its prompt, which another one read.
+    moved = timings.moves > 0
+    tps, tokens = (timings.epoch_tps, timings.epoch_tokens) if moved else (timings.tps, timings.tokens)
+    if tps is None or tps <= 0 or tokens < TOKENS:
         return None
     fresh = timings.prompt_tokens - timings.reused_tokens
-    prompt = timings.prompt_tps if fresh >= PROMPT_TOKENS else None
-    n_past = max(timings.n_past - timings.tokens // 2, 0)
-    return Point(loaded.layers.got, n_past, timings.tokens, tps, prompt, now)
+    prompt = timings.prompt_tps if fresh >= PROMPT_TOKENS and not moved else None
+    n_past = max(timings.n_past - tokens // 2, 0)
+    return Point(loaded.layers.got, n_past, tokens, tps, prompt, now)
 
 
 def context_of(loaded: Loaded, sample: Sample) -> Iterator[tuple[str, str, int]]:
