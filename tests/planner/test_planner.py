@@ -14,6 +14,7 @@ from offtui.monitor.sample import GpuProcess, GpuSample, ProcessSample, Sample
 from offtui.plan.probe import DryRequest, DryResult
 from offtui.planner.view import fit_line, need_line, part_of, rate_line, rough
 from offtui.protocol.events import DeviceMemory
+from offtui.protocol.facts import DeviceKind
 from offtui.store.measurements import Store
 from offtui.units import GIB, MIB
 from tests.fakes import gguf_shapes as shapes
@@ -222,6 +223,17 @@ def test_an_rpc_device_belongs_to_the_worker(tmp_path: Path, header: Header) -> 
             scene.answer(tps)
         scene.until(lambda: scene.view.rows[20].runs == 3)
         assert not any(threading.Event().wait(0.03) or scene.asked for _ in range(5))
+
+
+def test_a_device_elsewhere_is_not_taken_for_a_card(tmp_path: Path, header: Header) -> None:
+    speeds: list[float] = []
+    kinds: tuple[DeviceKind, ...] = ("gpu", "rpc")
+    for number, kind in enumerate(kinds):
+        with Scene(tmp_path / f"{number}.db", {header.path: header}) as scene:
+            scene.load(loaded_as_planned(header, 20, kind=kind))
+            scene.until(lambda: bool(scene.views))
+            speeds.append(scene.view.rows[-1].rate.value)
+    assert speeds[1] < speeds[0] / 2
 
 
 def test_the_constant_of_a_card_is_learned_from_what_the_worker_holds(scene: Scene, header: Header) -> None:

@@ -1,5 +1,6 @@
 """What a session teaches: speeds from answers, constants of devices from samples, and what to keep them under."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from offtui.monitor.sample import Sample
@@ -16,6 +17,8 @@ PROMPT_TOKENS = 32
 """New ones of a prompt, likewise."""
 MAX_CONTEXT = 3 * GIB
 """Bytes outside its buffers that no backend takes: such a figure is another process's, or a driver's mistake."""
+
+_PORT = re.compile(r":\d+\b")
 
 
 def point_of(loaded: Loaded, timings: Timings, now: float) -> Point | None:
@@ -52,7 +55,10 @@ def context_of(loaded: Loaded, sample: Sample) -> Iterator[tuple[str, str, int]]
 
 def devices_text(facts: Sequence[DeviceFacts]) -> str:
     """The devices that layers can be offloaded to, and the processor, as measurements are kept under."""
-    described = {fact.name: fact.description for fact in facts}
+    # the slots of an RPC device are ports of one machine
+    described = {
+        fact.name: _PORT.sub("", fact.description) if fact.kind == "rpc" else fact.description for fact in facts
+    }
     parts = [f"{device.name} {described[device.name]} {size_text(device.total)}" for device in offload_devices(facts)]
     parts += [f"{fact.name} {fact.description}" for fact in facts if fact.kind == "cpu"]
     return "; ".join(parts)

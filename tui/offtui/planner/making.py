@@ -1,5 +1,6 @@
 """From a model, its devices and what was measured to a ``PlanView``: pure arithmetic."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from offtui.plan.choose import Budget, budgets
 from offtui.plan.probe import DryPoint, DryResult
 from offtui.plan.report import Plan, make_plan, with_dry_loads
 from offtui.plan.settings import Device, Settings
-from offtui.plan.speed import Measurement, Rate, fit, reads
+from offtui.plan.speed import UNKNOWN_GPU_ERROR, Machine, Measurement, Rate, fit, reads
 from offtui.plan.table import Bytes, Model, Row, Table, table
 from offtui.plan.target import of_machine, offload_devices
 from offtui.plan.truth import Difference, compare
@@ -67,7 +68,7 @@ def make_view(
     """The view, and the plan it is made from."""
     settings = settings_of(ground, header)
     target = of_machine(ground.facts, cpu=ground.bandwidth)
-    target = msgspec.structs.replace(target, budgets=ground.budgets)
+    target = msgspec.structs.replace(target, budgets=ground.budgets, machine=_machine(target.machine, ground.facts))
     measured = _by_layers(points)
     rows = table(model, settings, target.devices)
     line = fit(target.machine, _measurements(measured, rows, settings))
@@ -115,6 +116,13 @@ def as_dry_load(loaded: Loaded) -> DryResult | None:
     compute = {entry.name: entry.compute for entry in loaded.devices if entry.kind != "cpu"}
     host = sum(entry.compute for entry in loaded.devices if entry.kind == "cpu")
     return DryResult(DryPoint(loaded.layers.got), compute, host)
+
+
+def _machine(guess: Machine, facts: Sequence[DeviceFacts]) -> Machine:
+    """A device of another machine may be a card or a processor: where it does not say, the guess lies between."""
+    if guess.gpu_error == UNKNOWN_GPU_ERROR and any(fact.kind == "rpc" for fact in facts):
+        return msgspec.structs.replace(guess, gpu=math.sqrt(guess.gpu * guess.cpu))
+    return guess
 
 
 def _by_layers(points: Sequence[Point]) -> Mapping[int, tuple[Point, ...]]:

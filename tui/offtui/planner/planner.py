@@ -13,6 +13,7 @@ import psutil
 
 from offtui import paths
 from offtui.engine import prober
+from offtui.engine.moves import MoveEnded
 from offtui.engine.prober import Leash
 from offtui.engine.state import LoadWanted, Occurrence, Phase, SessionState, WorkerEnded
 from offtui.gguf.header import Header
@@ -111,7 +112,9 @@ class Planner:
                 self._wanted = model
                 leash, self._leash = self._leash, Leash()
                 leash.cut()
-        if isinstance(occurrence, LoadWanted | Loaded | LoadFailed | TurnEnded | DeviceMemory | WorkerEnded):
+        if isinstance(
+            occurrence, LoadWanted | Loaded | LoadFailed | TurnEnded | DeviceMemory | WorkerEnded | MoveEnded
+        ):
             self._news.put(_News(state, occurrence))
 
     def observe(self, sample: Sample) -> None:
@@ -200,7 +203,8 @@ class _Work:
                 self._learn_context(state.loaded, occurrence)
             case _:
                 pass
-        if state.loaded is not None and state.memory:
+        # while the answer moves to another worker, both may hold memory
+        if state.loaded is not None and state.memory and state.move is None:
             self._note_memory(state.loaded, state.memory)
 
     def _learn_load(self, loaded: Loaded) -> None:
@@ -250,7 +254,7 @@ class _Work:
     @property
     def can_refine(self) -> bool:
         """Whether the plan could be made better now with nobody disturbed: while no answer is written."""
-        if self._newest is None or self._state.phase is not Phase.READY:
+        if self._newest is None or self._state.phase is not Phase.READY or self._state.move is not None:
             return False
         return self._bandwidth_due or self._can_ask(*self._newest)
 

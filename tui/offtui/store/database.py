@@ -63,7 +63,8 @@ def open_database(file: Path) -> tuple[sqlite3.Connection, str]:
             aside = set_aside(file)
             return _open(file), f"{_name(file)} was damaged and is kept as {aside.name}; measuring begins anew."
     except (sqlite3.Error, OSError) as error:
-        notice = f"{_name(file)} cannot be written ({clean_line(str(error), 200)}); what is measured now is not kept."
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        notice = f"{_name(file)} cannot be written ({clean_line(why, 200)}); what is measured now is not kept."
     return _copy_in_memory(file), notice
 
 

@@ -100,9 +100,10 @@ def _unit(view: PlanView) -> tuple[int, str]:
 
 
 def table_lines(view: PlanView, got: int | None, draft: int | None) -> list[Content]:
-    """A head and a row for each layer count."""
+    """A head and a row for each layer count; without a device all counts are one."""
+    rows = view.rows if view.budgets else view.rows[:1]
     head = "".join(text.rjust(width) for text, width in zip(_HEADS, _WIDTHS, strict=True))
-    return [Content.styled(head, "$quiet"), *[_row(view, row, got, draft) for row in view.rows]]
+    return [Content.styled(head, "$quiet"), *[_row(view, row, got, draft) for row in rows]]
 
 
 def _row(view: PlanView, row: PlanRow, got: int | None, draft: int | None) -> Content:
@@ -125,6 +126,6 @@ def _row(view: PlanView, row: PlanRow, got: int | None, draft: int | None) -> Co
     note = ""
     if row.fit == "too much":
         style, note = style or "$quiet", f" ✗ {size_text(row.excess)} over"
-    elif k == view.choice:
+    elif k == view.choice and view.budgets:
         note = " ✓ the most" if k < view.most else " ✓ all of it"
     return Content.assemble((text, style), (note, "$error" if row.fit == "too much" else "$success"))

@@ -23,8 +23,11 @@ class PlannedScreen(Screen[None]):
     """Of the model that is up, or wanted; ``None`` until it is known."""
 
     def on_plan_made(self, message: PlanMade) -> None:
-        """The planner has thought; where a plan was wrong about what is exact, it is said."""
+        """The planner has thought; what a person should know of it is said, once."""
         before, self.plan = self.plan, message.view
+        for notice in message.view.notices:
+            if before is None or notice not in before.notices:
+                self.flash(notice, "$warning")
         if message.view.bugs and (before is None or before.bugs != message.view.bugs):
             self.flash(f"The plan was wrong: {message.view.bugs[0]}", "$error")
 
