@@ -116,6 +116,28 @@ def test_a_sliding_window_model_answers_over_turns(swa_model: Path) -> None:
             messages += [Message("assistant", answer), Message("user", "More?")]
 
 
+def test_a_sliding_window_that_moved_on_is_not_taken_for_the_beginning(swa_model: Path) -> None:
+    shared = Message("system", "Be brief and kind. " * 30)
+    first, second = Message("user", "One?"), Message("user", "Something else, please.")
+    with WorkerClient() as worker:
+        loaded(worker, spec_of(swa_model, n_ctx=4096))
+        worker.turn(1, [shared, first], Sampling(temperature=0.0, max_tokens=1500))
+        text, _, _, events = worker.turn(2, [shared, second])
+    with WorkerClient() as fresh:
+        loaded(fresh, spec_of(swa_model, n_ctx=4096))
+        assert text == fresh.turn(1, [shared, second])[0]
+    started = next(event for event in events if isinstance(event, TurnStarted))
+    assert started.reused_tokens == 0
+
+
+def test_a_tiny_context_is_rounded_up_and_survives_a_long_prompt(tiny_model: Path) -> None:
+    with WorkerClient() as worker:
+        got = loaded(worker, spec_of(tiny_model, n_ctx=16))
+        assert got.spec.n_ctx == got.n_ctx == 256
+        assert any("rounded up" in notice for notice in got.notices)
+        assert isinstance(worker.turn(1, [Message("user", "word " * 30)])[2], TurnEnded)
+
+
 def test_cancel_in_decode_keeps_the_partial_answer(tiny_model: Path) -> None:
     with WorkerClient() as worker:
         loaded(worker, spec_of(tiny_model, n_ctx=8192))

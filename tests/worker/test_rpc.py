@@ -50,6 +50,14 @@ def test_something_else_at_the_port_is_not_connected_to() -> None:
     assert failure.kind == "rpc_mismatch"
 
 
+def test_a_tunnel_with_nobody_behind_it_is_said() -> None:
+    with server(b"") as endpoint:
+        failure = rpc.check(endpoint)
+    assert failure is not None
+    assert failure.kind == "rpc_unreachable"
+    assert "tunnel" in failure.advice
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -60,12 +60,24 @@ def test_a_refusal_is_a_sentence() -> None:
         "{{ cycler.__init__.__globals__.os.system('true') }}",
         "{% for i in range(99999) %}{% for j in range(99999) %}xxxxxxxxxxxxxxxx{% endfor %}{% endfor %}",
         "{{ 1 // 0 }}",
+        "{{ 'x' | center(150000000) }}",
+        "{{ '%150000000d' | format(1) }}",
+        "{{ 'x'.ljust(150000000) }}",
+        "{{ '{:>150000000}'.format(1) }}",
+        "{{ 'x' | indent(150000000, true) }}",
+        "{{ cycler().next() }}",
         "{{ none.missing.more }}",
     ],
 )
 def test_hostile_templates_are_refused(source: str) -> None:
     with pytest.raises(WorkerError):
         template(source).render(QUESTION)
+
+
+def test_the_same_means_used_as_meant_work() -> None:
+    source = "{{ 'x' | center(5) }}{{ '%02d' | format(7) }}{{ '{:>3}'.format(1) }}{{ 'a'.ljust(2) }}"
+    source += "{{ 'b' | indent(2, true) }}"
+    assert template(source).render(QUESTION) == "  x  07  1a   b"
 
 
 def test_reasoning_is_given_to_templates_that_know_it() -> None:

@@ -37,6 +37,8 @@ class DeviceBytes(msgspec.Struct, frozen=True):
     kv: int
     compute: int
     layers: int
+    mapped: int
+    """Of ``weights``: pages of the file, which the system can drop; a repacked copy may lie beside them."""
 
 
 class AnswerTimings(msgspec.Struct, frozen=True):
@@ -104,8 +106,13 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         voice.end()
     if arguments.json:
-        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OfftuiError(f"The answer cannot be written: {error.strerror}.") from error
     return 0
 
 
@@ -266,7 +273,9 @@ def _answer(model: str, loaded: Loaded, text: str, reasoning: str, ended: TurnEn
         reasoning=reasoning,
         model=model,
         n_gpu_layers=loaded.layers,
-        devices=tuple(DeviceBytes(d.name, d.kind, d.weights, d.kv, d.compute, d.layers) for d in loaded.devices),
+        devices=tuple(
+            DeviceBytes(d.name, d.kind, d.weights, d.kv, d.compute, d.layers, d.mapped) for d in loaded.devices
+        ),
         timings=_timings(loaded.load_seconds, ended.timings),
         stop=ended.stop,
         n_ctx=loaded.n_ctx,

@@ -58,6 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
         OfftuiError: the installed llama.cpp cannot serve.
     """
     host: str = arguments.host
+    if ":" in host:
+        raise UsageError(
+            f"--host {clean_line(host)}: llama.cpp's RPC speaks IPv4 only; give a name or such an address."
+        )
     ports = _ports(arguments.port, arguments.slots)
     if arguments.threads is not None and arguments.threads < 1:
         raise UsageError(f"--threads {arguments.threads}: at least one thread is needed.")
@@ -88,7 +92,7 @@ def _serve(servers: "list[_Server]") -> int:
     for server in servers:
         server.wait_ready()
         print(f"Serving {server.devices()} at {server.endpoint}, one client at a time.", flush=True)
-    print(f"Use it with: offtui --rpc {servers[0].endpoint}   (Ctrl+C ends)", flush=True)
+    print(f"Use it with: offtui --rpc {servers[0].reachable}   (Ctrl+C ends)", flush=True)
     while True:
         slot, code = exits.get()
         server = servers[slot]
@@ -104,8 +108,10 @@ class _Server:
 
     def __init__(self, slot: int, host: str, port: int, threads: int | None) -> None:
         self.endpoint = f"{host}:{port}"
+        self.reachable = f"{socket.gethostname() if host == '0.0.0.0' else host}:{port}"
+        """Where a client finds it."""
         self._slot = slot
-        self._command = [sys.executable, "-m", "offtui.worker", "--serve", self.endpoint]
+        self._command = [sys.executable, "-P", "-m", "offtui.worker", "--serve", self.endpoint]
         if threads is not None:
             self._command += ["--threads", str(threads)]
         self._process: subprocess.Popen[bytes] | None = None

@@ -22,7 +22,7 @@ from offtui.monitor.probe import Probe, Reading
 from offtui.protocol.facts import DeviceFacts
 from offtui.text import clean, clean_line
 
-DESCRIBE = (sys.executable, "-m", "offtui.worker", "--describe")
+DESCRIBE = (sys.executable, "-P", "-m", "offtui.worker", "--describe")
 DEADLINE = 20.0
 """Seconds for a worker to say what llama.cpp has; starting a GPU's driver may take several."""
 DRIVER_DEADLINE = 5.0

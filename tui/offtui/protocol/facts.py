@@ -124,9 +124,10 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prompt_tps(self) -> float | None:
-        """Prompt eval speed over the tokens that were not reused."""
+        """Prompt eval speed over the tokens that were not reused; ``None`` where it was stopped before its end."""
         fresh = self.prompt_tokens - self.reused_tokens
-        return fresh / self.prompt_seconds if fresh > 0 and self.prompt_seconds > 0 else None
+        complete = fresh > 0 and self.tokens > 0
+        return fresh / self.prompt_seconds if complete and self.prompt_seconds > 0 else None
 
     @property
     def tps(self) -> float | None:

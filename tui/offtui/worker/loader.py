@@ -38,6 +38,12 @@ DEFAULT_CONTEXT: Final = 8192
 AWAIT_SECONDS: Final = 2.0
 """How long the memory of an earlier process is waited for at most."""
 
+CONTEXT_STEP: Final = 256
+"""llama.cpp's caches have a multiple of so many cells."""
+
+PROGRESS_SECONDS: Final = 1.0
+"""Progress is told at least so often while there is some, however little."""
+
 _NO_KIND: Final = {
     "embedding": "an embedding model: it turns text into vectors and cannot chat",
     "mmproj": "a projector for images (mmproj): it goes with a model and is none itself",
@@ -73,6 +79,8 @@ class LoadedModel:
         self.template = template
         self.loaded = loaded
         self.memory: Any = api.llama_get_memory(context)
+        self.n_swa: int = api.llama_model_n_swa(model)
+        """Tokens of the sliding window; 0 without one."""
         self._model = model
 
     def close(self) -> None:
@@ -221,6 +229,11 @@ class Loader:
     def _context_length(self, header: Header) -> int:
         trained = header.n_ctx_train
         wanted = self._spec.n_ctx or min(trained or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+        if wanted % CONTEXT_STEP:
+            # llama.cpp rounds up itself, but counts its batches by the number as it came, and aborts on longer ones.
+            wanted += CONTEXT_STEP - wanted % CONTEXT_STEP
+            if self._spec.n_ctx:
+                self._notices.append(f"The context is {wanted}: {self._spec.n_ctx} rounded up to a multiple of 256.")
         if trained and wanted > trained:
             self._notices.append(f"The context of {wanted} is longer than the {trained} the model was trained for.")
         return wanted
@@ -236,12 +249,14 @@ class Loader:
         kept = on_cpu(spec.on_cpu)
         if kept is not None:
             parameters.tensor_buft_overrides = ctypes.cast(kept, ctypes.c_void_p)
-        last = -1.0
+        self._step("weights")  # before the file is mapped: reading it from a slow disk takes minutes without a word
+        last, told = 0.0, time.monotonic()
 
         def progress(fraction: float, _user_data: object) -> bool:
-            nonlocal last
-            if fraction - last >= 0.01 or fraction >= 1.0:
-                last = fraction
+            nonlocal last, told
+            now = time.monotonic()
+            if fraction - last >= 0.01 or fraction >= 1.0 or (fraction > last and now - told >= PROGRESS_SECONDS):
+                last, told = fraction, now
                 self._report(LoadProgress("weights", fraction))
             return not self._flags.load_cancelled
 

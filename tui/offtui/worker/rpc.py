@@ -51,6 +51,12 @@ def check(endpoint: str, connect_timeout: float = 3.0, hello_timeout: float = 3.
             f"Nobody answers at the RPC address {shown} ({clean_line(error.strerror or str(error))}).",
             advice="Start it there with `offtui device`, or leave --rpc out.",
         )
+    if not reply:
+        return Failure(
+            "rpc_unreachable",
+            f"The connection to the RPC address {shown} was closed at once.",
+            advice="If it is a tunnel: is `offtui device` running at its far end?",
+        )
     if len(reply) < _REPLY.size or _REPLY.unpack(reply)[0] != _REPLY.size - 8:
         return Failure("rpc_mismatch", f"What listens at {shown} is not a llama.cpp RPC device.")
     return None

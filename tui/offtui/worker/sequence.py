@@ -26,8 +26,7 @@ class Sequence:
         self.cache = CachedSequence()
         self.model = model
         self.flags = flags
-        spec = model.loaded.spec
-        self._most = min(spec.n_batch, spec.n_ubatch)
+        self._most: int = min(api.llama_n_batch(model.context), api.llama_n_ubatch(model.context))
         self._abortable = not any(row.kind == "rpc" and row.layers for row in model.loaded.devices)
         self._chunk = self._most if self._abortable else 2 * _LEAST
         self._one = (ctypes.c_int32 * 1)()
@@ -44,11 +43,23 @@ class Sequence:
             The tokens it holds now.
         """
         if n_tokens < self.n_past:
-            if n_tokens == 0 or not api.llama_memory_seq_rm(self.model.memory, 0, n_tokens, -1):
+            if n_tokens == 0 or not self._remove_behind(n_tokens):
                 api.llama_memory_clear(self.model.memory, True)
                 n_tokens = 0
             self.cache.truncate(n_tokens)
         return n_tokens
+
+    def _remove_behind(self, n_tokens: int) -> bool:
+        """Whether the memory, cut there, is what it was after the first ``n_tokens``.
+
+        A cache with a sliding window has forgotten what lay before its window. llama.cpp cuts it all the same, and
+        goes on with positions and attention that are wrong.
+        """
+        memory = self.model.memory
+        if self.model.n_swa and api.llama_memory_seq_pos_min(memory, 0) > max(0, n_tokens - self.model.n_swa):
+            return False
+        removed = api.llama_memory_seq_rm(memory, 0, n_tokens, -1)
+        return bool(removed) and api.llama_memory_seq_pos_max(memory, 0) == n_tokens - 1
 
     def decode_one(self, token: int) -> int:
         """Decode one token; llama_decode's status."""
@@ -93,8 +104,7 @@ class Sequence:
         if status == DECODED:
             self.cache.tokens.extend(tokens)
             return status
-        kept = len(self.cache.tokens)
-        if not api.llama_memory_seq_rm(self.model.memory, 0, kept, -1):
+        if not self._remove_behind(self.n_past):
             api.llama_memory_clear(self.model.memory, True)
             self.cache.truncate(0)
         if status not in (FULL, ABORTED):

@@ -2,11 +2,12 @@
 
 import datetime
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn
 
 import jinja2
-from jinja2 import ext
+from jinja2 import ext, filters
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from offtui.protocol.spec import Message
@@ -28,10 +29,50 @@ PLAIN: Final = (
 PLAIN_STOPS: Final = ("\nUser:", "\nAssistant:")
 
 
+_MAX_WIDTH: Final = 10_000
+"""Columns that a filter or a method may pad a text to."""
+_WIDE: Final = re.compile(r"\d{5,}|\*")
+"""In a format string: a width that is long, or comes from a value."""
+
+
+def _check_width(text: object, arguments: Iterable[object]) -> None:
+    """Refuse what makes a text of any length out of nothing.
+
+    Raises:
+        OverflowError: a width is out of all proportion.
+    """
+    if isinstance(text, str) and _WIDE.search(text):
+        raise OverflowError("a format in the chat template is too wide")
+    if any(isinstance(argument, int) and argument > _MAX_WIDTH for argument in arguments):
+        raise OverflowError("a width in the chat template is too large")
+
+
+def _center(value: str, width: int = 80) -> str:
+    _check_width(None, (width,))
+    return filters.do_center(value, width)
+
+
+def _indent(value: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    _check_width(None, (width,))
+    return filters.do_indent(value, width, first, blank)
+
+
+def _format(value: str, *arguments: Any, **named: Any) -> str:
+    _check_width(value, ())
+    return filters.do_format(value, *arguments, **named)
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
     """Also refuses the arithmetic with which a template could take all memory or never end."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call(self, context: Any, obj: Any, /, *arguments: Any, **named: Any) -> Any:
+        owner = getattr(obj, "__self__", None)
+        if isinstance(owner, str):
+            formats = getattr(obj, "__name__", "").startswith("format")
+            _check_width(owner if formats else None, arguments)
+        return super().call(context, obj, *arguments, **named)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "%" and isinstance(left, str):
@@ -77,6 +118,7 @@ class ChatTemplate:
         self._values = {"bos_token": bos, "eos_token": eos}
         environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[ext.loopcontrols])
         environment.filters["tojson"] = _tojson
+        environment.filters.update(center=_center, indent=_indent, format=_format)
         environment.globals.update({"raise_exception": _raise_exception, "strftime_now": _strftime_now})  # pyright: ignore[reportArgumentType, reportCallIssue] -- jinja2 types its globals by those it ships
         if source:
             try:
@@ -110,7 +152,7 @@ class ChatTemplate:
                 return self._render(_merge_system(plain))
         except jinja2.TemplateError as error:
             raise fail("bad_template", f"The model's chat template refuses this conversation: {error}") from error
-        except (ArithmeticError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        except Exception as error:  # a template is a program of the file's, and may raise whatever it likes
             raise fail("bad_template", f"The model's chat template fails: {error}") from error
 
     def _render(self, messages: list[dict[str, str]]) -> str:
