@@ -107,3 +107,15 @@ def test_a_slash_command_is_told_from_a_question() -> None:
 def test_a_wrong_slash_command_says_what_was_meant(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         slash.parse(text)
+
+
+@pytest.mark.parametrize("keys", ["ctrl+", "", "ctrl+foo", "Ctrl+x", "f25", "ctrl+up, upwards", "question mark"])
+def test_a_key_that_there_is_none_of_is_refused_by_name(keys: str) -> None:
+    with pytest.raises(UsageError, match=r"dial\.more the key"):
+        keymap({"dial.more": keys})
+
+
+def test_every_key_of_the_commands_could_be_chosen() -> None:
+    for command in COMMANDS:
+        if command.keys and command.action:
+            assert keymap({command.id: ",".join(command.keys)})

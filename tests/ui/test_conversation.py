@@ -43,7 +43,20 @@ def test_the_end_of_a_worker_interrupts_the_open_turn_only() -> None:
     assert talk.interrupt() is None
     turn = talk.ask("one?")
     assert talk.interrupt() is turn
+    assert turn.outcome is Outcome.INTERRUPTED
     assert talk.interrupt() is None
+
+
+def test_a_worker_that_dies_before_it_answered_makes_the_turn_fail() -> None:
+    talk, died = Conversation(), Failure("crashed", "The worker died.")
+    talk.ask("one?")
+    turn = talk.interrupt(died)
+    assert turn is not None
+    assert (turn.outcome, turn.failure) == (Outcome.FAILED, died)
+    talk.ask("two?").add("answer", "half")
+    turn = talk.interrupt(died)
+    assert turn is not None
+    assert (turn.outcome, turn.failure) == (Outcome.INTERRUPTED, died)
 
 
 def test_only_one_turn_is_open() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from offtui.config import Config
-from offtui.engine.state import Phase, SessionState
+from offtui.engine.state import Phase, SessionState, StopWanted
 from offtui.gguf.library import ModelFile
 from offtui.options import Options
 from offtui.protocol.events import LoadFailed
@@ -228,6 +228,42 @@ async def test_ctrl_c_by_priority() -> None:
         assert screen.app.is_running
         await screen.press("ctrl+c")
         await screen.until(lambda: not screen.app.is_running)
+
+
+async def test_another_key_between_two_ctrl_c_keeps_it_open() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.press("ctrl+c")
+        assert "quits" in screen.line("footer")
+        await screen.press("x")
+        assert "quits" not in screen.line("footer")
+        await screen.press("backspace", "ctrl+c")
+        assert screen.app.is_running
+        assert "quits" in screen.line("footer")
+
+
+async def test_ctrl_c_while_stopping_leaves_the_prompt() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.press("h", "i")
+        engine.say(engine.with_phase(Phase.STOPPING), StopWanted())
+        await screen.until(lambda: screen.phase is Phase.STOPPING)
+        await screen.press("ctrl+c")
+        assert screen.app.main.chat.prompt.text == "hi"
+
+
+async def test_a_complaint_goes_when_the_next_thing_happens() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.ask("/temp hot")
+        assert "/temp takes auto" in screen.line("footer")
+        screen.app.main.chat.prompt.load_text("")
+        engine.say(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[0], failure=OOM), LoadFailed(OOM))
+        await screen.until(lambda: screen.phase is Phase.CRASHED)
+        assert "/temp" not in screen.line("footer")
+        await screen.ask("/temp hot")
+        await screen.ask("/ctx 2048")
+        assert "/temp" not in screen.line("footer")
 
 
 async def test_ctrl_c_copies_a_selection_first(tmp_path: Path) -> None:

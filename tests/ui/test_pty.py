@@ -49,7 +49,7 @@ def test_it_opens_answers_and_quits_leaving_the_terminal_as_it_was(tmp_path: Pat
     assert not {"llama_cpp", "numpy", "huggingface_hub", "torch"} & modules
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> None:
     with opened(tmp_path, "--pieces", "100000", "--pause", "0.01") as terminal:
         terminal.shows("13/13 layers")
@@ -59,8 +59,21 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> No
         os.kill(terminal.pid, number)
         assert terminal.ended() == 128 + number
         assert not any(alive(pid) for pid in workers)
-        if number is signal.SIGTERM:
+        if number is not signal.SIGHUP:
             assert is_restored(terminal)
+
+
+def test_ctrl_c_while_it_ends_shows_no_traceback(tmp_path: Path) -> None:
+    with opened(tmp_path, "--deaf", "--stubborn") as terminal:
+        terminal.shows("13/13 layers")
+        terminal.key(CTRL_Q)
+        deadline = time.monotonic() + 15
+        while not is_restored(terminal):
+            assert time.monotonic() < deadline, "the terminal is not given back"
+            terminal.read()
+        os.kill(terminal.pid, signal.SIGINT)
+        assert terminal.ended() in (0, 128 + signal.SIGINT)
+        assert b"Traceback" not in bytes(terminal.raw)
 
 
 def test_a_terminal_that_goes_away_takes_everything_with_it(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@ from pathlib import Path
 
 import msgspec
 
+from offtui.engine.moves import MoveBegan, MoveFailed
 from offtui.engine.state import Phase, SessionState
 from offtui.options import Options
+from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
 from offtui.ui.ports import Engine
 from offtui.ui.settings import Settings
@@ -68,6 +70,43 @@ def test_the_way_back_never_leads_in_a_circle() -> None:
         made.note(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], last_good=good))  # it fails again
     assert names == ["big with 4 layers", "big without RPC devices", "the guide"]
     assert engine.wanted[2].rpc == ()
+
+
+def test_a_context_that_fails_leads_to_the_one_that_worked() -> None:
+    made, engine = steering()
+    good = comes_up(made, engine)
+    made.set("set.ctx", "16000000")
+    made.note(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], last_good=good))
+    assert made.way_back_name() == "big with 4 layers"
+    made.go_back()
+    assert engine.wanted[-1] == good
+
+
+def test_a_move_that_fails_leaves_the_settings_of_what_is_up() -> None:
+    made, engine = steering()
+    good = comes_up(made, engine)
+    made.layers(9)
+    target = engine.wanted[-1]
+    made.note(
+        SessionState(phase=Phase.READY, wanted=good, last_good=good),
+        [MoveBegan(target, True), MoveFailed(Failure("out_of_memory", "No room."))],
+    )
+    assert made.settings.spec == good
+    made.set("set.ctx", "4096")
+    assert (engine.wanted[-1].n_gpu_layers, engine.wanted[-1].n_ctx) == (4, 4096)
+
+
+def test_a_move_that_fails_does_not_undo_a_newer_wish() -> None:
+    made, engine = steering()
+    good = comes_up(made, engine)
+    made.layers(9)
+    target = engine.wanted[-1]
+    made.layers(7)
+    made.note(
+        SessionState(phase=Phase.READY, wanted=good, last_good=good),
+        [MoveBegan(target, True), MoveFailed(Failure("cancelled", "The load was cancelled."))],
+    )
+    assert made.settings.spec.n_gpu_layers == 7
 
 
 def test_settings_reach_the_next_load_and_turn() -> None:

@@ -6,6 +6,11 @@ import msgspec
 
 from offtui import paths
 from offtui.errors import UsageError
+from offtui.text import clean_line
+
+GRAPHS = ("braille", "block", "ascii")
+MANY = 2**31 - 1  # llama.cpp counts in 32 bits
+MANY_THREADS = 1024
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +50,23 @@ def load(path: Path | None = None) -> Config:
     except OSError as error:
         raise UsageError(f"The config file {file} cannot be read: {error.strerror}.") from error
     try:
-        return msgspec.toml.decode(text, type=Config)
+        config = msgspec.toml.decode(text, type=Config)
     except (msgspec.MsgspecError, ValueError) as error:
         raise UsageError(f"The config file {file} has a mistake: {error}.") from error
+    if mistake := _mistake(config):
+        raise UsageError(f"The config file {file} has a mistake: {mistake}.")
+    return config
+
+
+def _mistake(config: Config) -> str:
+    """The first setting that cannot be meant; the screen and the commands check themes, keys and addresses."""
+    if config.graph not in GRAPHS:
+        return f"graph is one of {', '.join(GRAPHS)}, not {clean_line(config.graph, 40)!r}"
+    for key, value, low, high in (
+        ("n_gpu_layers", config.n_gpu_layers, 0, MANY),
+        ("n_ctx", config.n_ctx, 1, MANY),
+        ("n_threads", config.n_threads, 1, MANY_THREADS),
+    ):
+        if value is not None and not low <= value <= high:
+            return f"{key} is a whole number {low}…{high}, not {value}"
+    return ""

@@ -44,6 +44,8 @@ def run(options: Options, ports: "Ports | None" = None) -> int:
     try:
         app.run()
     finally:
+        # What is left takes a few seconds at most: an impatient Ctrl+C shall not tear it in the middle.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         app.close()
     if ended_by.number is not None:
         return 128 + ended_by.number
@@ -103,12 +105,12 @@ def _ports(options: Options) -> "Ports":
 
 
 class _Signals:
-    """SIGHUP and SIGTERM end the app in order; where it cannot follow, the process is ended all the same."""
+    """SIGHUP, SIGINT and SIGTERM end the app in order; where it cannot follow, the process is ended all the same."""
 
     def __init__(self, app: "OfftuiApp") -> None:
         self.number: int | None = None
         self._app = app
-        for number in (signal.SIGHUP, signal.SIGTERM):
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda got, _frame: self._on_signal(got))
 
     def _on_signal(self, number: int) -> None:

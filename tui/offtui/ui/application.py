@@ -3,6 +3,7 @@
 import contextlib
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import BindingType
 from textual.theme import Theme
@@ -13,7 +14,7 @@ from offtui.options import Options
 from offtui.protocol.events import Hello
 from offtui.ui import clipboard, themes
 from offtui.ui.bridge import Mailbox
-from offtui.ui.commands import keymap, quit_binding
+from offtui.ui.commands import keymap, keys_under, quit_binding
 from offtui.ui.messages import MailArrived, PlanMade, SampleTaken
 from offtui.ui.ports import Engine, Planning, Ports, Watch
 from offtui.ui.screens.main import MainScreen
@@ -47,6 +48,7 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._watch: Watch | None = None
         self._planner: Planning | None = None
         self._worker_pid: int | None = None
+        self._interrupting = keys_under("app.interrupt", options.config.keys)
         self.set_keymap(keymap(options.config.keys))
         worn = theme or themes.load(options.config.theme)
         self.register_theme(worn)
@@ -88,6 +90,14 @@ class OfftuiApp(App[None], inherit_bindings=False):
             self._engine.close()
         if self._planner is not None:
             self._planner.close()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Whatever else is pressed, pasted or clicked between two Ctrl+C, the second does not quit."""
+        if isinstance(event, events.Paste | events.MouseDown) or (
+            isinstance(event, events.Key) and event.key not in self._interrupting
+        ):
+            self.main.disarm()
+        await super().on_event(event)
 
     # The session's, the sampler's and the planner's threads
 

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from enum import Enum
 
 from textual.binding import Binding
+from textual.keys import REPLACED_KEYS, Keys, key_to_character
 
 from offtui.engine.state import Phase
 from offtui.errors import UsageError
 
 UNBOUND = "none"
+_MODIFIERS = frozenset(("ctrl", "shift", "alt", "super", "hyper", "meta"))
+_NAMED_KEYS = frozenset(key.value.rpartition("+")[2] for key in Keys if not key.value.startswith("<")).union(
+    REPLACED_KEYS
+)
 
 
 class Where(Enum):
@@ -330,7 +335,21 @@ def keymap(chosen: Mapping[str, str]) -> dict[str, str]:
             raise UsageError(f"In config.toml, [keys] names {id!r}, which is no command; F1 lists them.")
         if not command.action or not command.keys:
             raise UsageError(f"In config.toml, [keys] names {id!r}, whose keys cannot be changed.")
+        for key in keys_under(id, chosen):
+            if not _is_key(key):
+                raise UsageError(f"In config.toml, [keys] gives {id} the key {key!r}, which there is none of.")
     return dict(chosen)
+
+
+def _is_key(key: str) -> bool:
+    if len(key) == 1:
+        return key.isprintable()
+    *modifiers, name = key.split("+")
+    return all(modifier in _MODIFIERS for modifier in modifiers) and (
+        name in _NAMED_KEYS
+        or (len(name) == 1 and name.isprintable())
+        or (name.isidentifier() and key_to_character(name) is not None)
+    )
 
 
 _KEY_NAMES = {
@@ -354,7 +373,12 @@ def key_name(key: str) -> str:
 
 def keys_of(command: Command, chosen: Mapping[str, str]) -> list[str]:
     """The names of the keys that run ``command`` under the user's choice; empty where it has none."""
-    keys = command.keys
-    if own := chosen.get(command.id):
-        keys = () if own == UNBOUND else tuple(key.strip() for key in own.split(","))
-    return [key_name(key) for key in keys]
+    return [key_name(key) for key in keys_under(command.id, chosen)]
+
+
+def keys_under(id: str, chosen: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys, by Textual's names, that run the command ``id`` under the user's choice."""
+    own = chosen.get(id)
+    if own is None:
+        return BY_ID[id].keys
+    return () if own == UNBOUND else tuple(key.strip() for key in own.split(","))

@@ -109,11 +109,16 @@ class Conversation:
         turn.failure = failure
         turn.outcome = Outcome.INTERRUPTED if turn.answer else Outcome.FAILED
 
-    def interrupt(self) -> Turn | None:
-        """Close the open turn where it stands, because its worker is gone; that turn."""
+    def interrupt(self, failure: Failure | None = None) -> Turn | None:
+        """Close the open turn where it stands, because its worker is gone; that turn.
+
+        Args:
+            failure: Why it is gone, where that was not wanted.
+        """
         turn = self.open_turn
         if turn is not None:
-            turn.outcome = Outcome.INTERRUPTED
+            turn.failure = failure
+            turn.outcome = Outcome.FAILED if failure is not None and not turn.answer else Outcome.INTERRUPTED
         return turn
 
     def take_back(self) -> str | None:

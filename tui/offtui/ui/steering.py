@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from offtui import paths
-from offtui.engine.state import Phase, SessionState
+from offtui.engine.moves import MoveBegan, MoveFailed
+from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.protocol.spec import LoadSpec, Message
 from offtui.ui import wording
 from offtui.ui.ports import Engine
@@ -24,18 +25,29 @@ class Steering:
         """What was wanted last has been loaded since, whatever became of it."""
         self._failed: list[LoadSpec] = []
         """Loads that failed since the last that did not."""
+        self._target: LoadSpec | None = None
+        """Of the last move."""
 
     def attach(self, engine: Engine) -> None:
         """Take the session over and have the first model loaded."""
         self._engine = engine
         engine.want(self.settings.spec)
 
-    def note(self, state: SessionState) -> None:
-        """Remember what worked."""
+    def note(self, state: SessionState, occurrences: Sequence[Occurrence] = ()) -> None:
+        """Remember what worked; where a move did not, the settings are those of what is up before and after it."""
+        for occurrence in occurrences:
+            match occurrence:
+                case MoveBegan(target=target):
+                    self._target = target
+                case MoveFailed():
+                    if self.settings.spec == self._target and state.wanted is not None:
+                        self.settings = msgspec.structs.replace(self.settings, spec=state.wanted)
+                case _:
+                    pass
         self._last_good = state.last_good
         if state.wanted != self.settings.spec:
             return
-        if state.phase in (Phase.READY, Phase.GENERATING):
+        if state.phase in (Phase.READY, Phase.GENERATING) and state.move is None:
             self._came_up = True
             self._failed.clear()
         elif state.phase is Phase.CRASHED and not self._came_up and not _is_cancelled(state):
@@ -130,4 +142,8 @@ def _is_cancelled(state: SessionState) -> bool:
 
 def _is_same(failed: LoadSpec, good: LoadSpec) -> bool:
     """Whether loading ``good``, whose open choices are filled in, would do what has failed."""
-    return (failed.model, failed.rpc) == (good.model, good.rpc) and failed.n_gpu_layers in (None, good.n_gpu_layers)
+    return (
+        (failed.model, failed.rpc) == (good.model, good.rpc)
+        and failed.n_gpu_layers in (None, good.n_gpu_layers)
+        and failed.n_ctx in (None, good.n_ctx)
+    )

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import TextArea
 
+from offtui.engine.moves import Moving
 from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.protocol.events import Loaded, LoadFailed, Piece, TurnEnded, TurnFailed
 from offtui.protocol.facts import Failure, LayerCount
@@ -18,6 +19,7 @@ from offtui.ui import wording
 from offtui.ui.commands import Where, bindings
 from offtui.ui.conversation import Conversation, Outcome, Turn
 from offtui.ui.messages import ModelNeeded, SlashTyped, TurnAsked
+from offtui.ui.moving import MoveTale
 from offtui.ui.panes.welcome import welcome
 from offtui.ui.slash import hints, is_slash
 from offtui.ui.transcript import Entry, Transcript
@@ -47,6 +49,9 @@ class ChatPane(Vertical):
         """Something stands in the transcript."""
         self._layers = LayerCount(0, 0, 0)
         self._told: Failure | None = None
+        self._tale = MoveTale()
+        self._noticed: tuple[str, ...] = ()
+        """Of the last load."""
 
     def compose(self) -> ComposeResult:
         """From the top down."""
@@ -174,6 +179,8 @@ class ChatPane(Vertical):
                     self._broken(failure, way_back)
                 case WorkerEnded(failure=failure):
                     self._gone(failure, way_back)
+                case _ if isinstance(occurrence, Moving):
+                    self._moved(occurrence)
                 case _:
                     pass
 
@@ -215,15 +222,23 @@ class ChatPane(Vertical):
     def _loaded(self, event: Loaded) -> None:
         self._layers = event.layers
         self._told = None
-        if self.conversation.turns:
+        is_part_of_move = self._tale.loaded(event)
+        if self.conversation.turns and not is_part_of_move:
             name = clean_line(event.model.name) or wording.file_name(event.model.path)
             count = f"{event.layers.got} of {event.layers.max} layers on the device"
             self.notice(f"{name} loaded in {seconds_text(event.load_seconds)} · {count}")
         for text in event.notices if self.conversation.turns else ():
-            self.notice(clean_line(text))
+            if not is_part_of_move or text not in self._noticed:
+                self.notice(clean_line(text))
+        self._noticed = event.notices
+
+    def _moved(self, occurrence: Moving) -> None:
+        said = self._tale.hear(occurrence)
+        if said is not None and (said.role == "error" or self.conversation.turns):
+            self._add(Entry(self._new_id(), said.role, said.text))
 
     def _broken(self, failure: Failure, way_back: str) -> None:
-        self._interrupt()
+        self._interrupt(None if failure.kind == "cancelled" else failure)
         self._told = failure
         if failure.kind == "cancelled":
             self.notice(f"The load was cancelled. {way_back}".strip())
@@ -231,13 +246,13 @@ class ChatPane(Vertical):
             self.fail(failure, way_back)
 
     def _gone(self, failure: Failure | None, way_back: str) -> None:
-        self._interrupt()
+        self._interrupt(failure)
         if failure is not None and failure != self._told:
             self._told = failure
             self.fail(failure, way_back)
 
-    def _interrupt(self) -> None:
-        turn = self.conversation.interrupt()
+    def _interrupt(self, failure: Failure | None) -> None:
+        turn = self.conversation.interrupt(failure)
         if turn is not None:
             self._close(turn, "")
 

@@ -1,14 +1,21 @@
 """The last row: at most five keys that matter now, or a short word about what just happened."""
 
+from collections.abc import Sequence
+
 from textual.content import Content
 from textual.reactive import var
 from textual.timer import Timer
 
+from offtui.engine.moves import MoveFailed
+from offtui.engine.state import Occurrence, TurnWanted, WorkerEnded
+from offtui.protocol.events import LoadFailed, TurnFailed
 from offtui.ui.commands import Situation, footer, keys_of
 from offtui.ui.widgets.line import Line
 
 FLASH = 4.0
 """Seconds a word stays."""
+_BREAKS = TurnWanted | TurnFailed | LoadFailed | MoveFailed | WorkerEnded
+"""What makes it old before."""
 
 
 class KeyFooter(Line):
@@ -45,10 +52,16 @@ class KeyFooter(Line):
             self.flash(text, "$error")
         return fits
 
+    def hear(self, occurrences: Sequence[Occurrence]) -> None:
+        """What happened may make the word old."""
+        if any(isinstance(occurrence, _BREAKS) for occurrence in occurrences):
+            self.calm()
+
     def calm(self) -> None:
         """Back to the keys."""
-        self._flash = None
-        self._paint()
+        if self._flash is not None:
+            self._flash = None
+            self._paint()
 
     def _paint(self) -> None:
         if self._flash is not None:

@@ -3,10 +3,11 @@
 from textual.content import Content
 from textual.reactive import var
 
+from offtui.engine.moves import Move
 from offtui.engine.state import Phase, SessionState
 from offtui.monitor.sample import Sample
 from offtui.text import clean_line
-from offtui.ui import wording
+from offtui.ui import moving, wording
 from offtui.ui.devices import DeviceUse, device_uses
 from offtui.ui.widgets.draw import progress_bar, small_bar
 from offtui.ui.widgets.line import Line
@@ -26,7 +27,10 @@ class StatusLine(Line):
 
     def watch_session(self) -> None:
         """Show the new state; while an answer is written only with the samples, so that the row does not flicker."""
-        if self.session.phase is not Phase.GENERATING or self._phase is not Phase.GENERATING:
+        state = self.session
+        if state.loaded is not None:
+            self._most = state.loaded.layers.max
+        if {state.phase, self._phase} != {Phase.GENERATING} or state.move is not self._move:
             self._paint()
 
     def watch_sample(self) -> None:
@@ -47,18 +51,25 @@ class StatusLine(Line):
         self.set_interval(0.5, self._tick)
 
     _phase: Phase = Phase.EMPTY
+    _move: Move | None = None
+    _most: int | None = None
+    """Layers of the model that is, or was, up."""
 
     def _tick(self) -> None:
         if self.session.phase is Phase.GENERATING:
             self._paint()
 
     def _paint(self) -> None:
-        self._phase = self.session.phase
-        self.show(status(self.session, self.sample, self.draft, max(self.size.width - 2, 0)))
+        self._phase, self._move = self.session.phase, self.session.move
+        self.show(status(self.session, self.sample, self.draft, max(self.size.width - 2, 0), self._most))
 
 
-def status(state: SessionState, sample: Sample | None, draft: int | None, width: int) -> Content:
-    """The line for ``width`` cells."""
+def status(
+    state: SessionState, sample: Sample | None, draft: int | None, width: int, most: int | None = None
+) -> Content:
+    """The line for ``width`` cells. ``most``: layers there are, where nothing is loaded in the course of a move."""
+    if state.move is not None and state.phase not in (Phase.CRASHED, Phase.CLOSED):
+        return _moving(state, state.move, most, width)
     match state.phase:
         case Phase.EMPTY | Phase.CLOSED:
             return Content.styled("no model", "$quiet")
@@ -86,6 +97,22 @@ def _loading(state: SessionState, width: int) -> Content:
     parts = [(0, Content.styled(name, "$secondary")), (1, Content.styled(f"loading: {text}", "$primary"))]
     if state.progress is not None and state.progress.step == "weights":
         parts.append((2, progress_bar(12, state.progress.fraction)))
+    return _fit(parts, width)
+
+
+def _moving(state: SessionState, move: Move, most: int | None, width: int) -> Content:
+    most = state.loaded.layers.max if state.loaded is not None else most
+    parts = [
+        (1, Content.styled(wording.model_name(state), "$secondary")),
+        (0, Content.styled(moving.change_text(move, most), "$accent bold")),
+        (0, Content.styled("moving", "$primary")),
+    ]
+    if step := moving.step_text(move, state):
+        parts.append((2, Content.styled(step, "$primary")))
+    if state.turn is not None:
+        parts.append((4, Content.styled(moving.cost_text(move), "$quiet")))
+        if state.turn.tps is not None and not state.turn.paused:
+            parts.append((3, Content(f"{rate_text(state.turn.tps)} t/s")))
     return _fit(parts, width)
 
 

@@ -1,13 +1,11 @@
 """The main screen: it routes. Intents come up from the panes and go on to the session; facts are bound down."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.dom import DOMNode
 from textual.reactive import var
 from textual.widget import Widget
 
@@ -17,9 +15,11 @@ from offtui.monitor.sample import Sample
 from offtui.options import Options
 from offtui.protocol.events import TurnEnded
 from offtui.ui import messages, slash
+from offtui.ui.arming import Arming
 from offtui.ui.bridge import Mail
 from offtui.ui.commands import BY_ID, Situation, Where, bindings, keys_of
 from offtui.ui.devices import has_device
+from offtui.ui.moving import is_stoppable
 from offtui.ui.panes.chat import ChatPane
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.footer import KeyFooter
@@ -29,6 +29,7 @@ from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Engine, Search
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
+from offtui.ui.screens.places import place_of
 from offtui.ui.screens.planned import PlannedScreen
 from offtui.ui.settings import Settings
 from offtui.ui.steering import Steering
@@ -38,14 +39,6 @@ from offtui.ui.widgets.prompt import Prompt
 
 FLUSH = 1 / 15
 """Seconds between two looks into the mailbox while an answer is written."""
-TWICE = 2.0  # seconds within which a second Ctrl+C quits
-_PLACES: dict[type[DOMNode], Where] = {
-    Prompt: Where.PROMPT,
-    Transcript: Where.CHAT,
-    DialPane: Where.DIAL,
-    MonitorPane: Where.MONITOR,
-    ModelsPane: Where.MODELS,
-}
 
 
 class MainScreen(PlannedScreen):
@@ -71,7 +64,7 @@ class MainScreen(PlannedScreen):
         self._search = search
         self._take_mail = take_mail
         self._keys: Mapping[str, str] = options.config.keys
-        self._interrupted = float("-inf")
+        self._quitting = Arming()
         self.steering = Steering(Settings.of(options))
         self.answers: list[TurnEnded] = []
         """Every turn that ended, for the line at the exit."""
@@ -117,7 +110,8 @@ class MainScreen(PlannedScreen):
         mail = self._take_mail()
         if mail is None:
             return
-        self.steering.note(mail.state)
+        self.steering.note(mail.state, mail.occurrences)
+        self.query_one(KeyFooter).hear(mail.occurrences)
         self.answers += [fact for fact in mail.occurrences if isinstance(fact, TurnEnded)]
         self.chat.hear(mail.occurrences, self._way_back())
         self.session = mail.state
@@ -175,6 +169,7 @@ class MainScreen(PlannedScreen):
 
     def on_slash_typed(self, message: messages.SlashTyped) -> None:
         """Run a command from the prompt; a mistake is said and the text stays."""
+        self.query_one(KeyFooter).calm()
         try:
             call = slash.parse(message.text)
             self._run_call(call)
@@ -213,7 +208,7 @@ class MainScreen(PlannedScreen):
         """Out of a pane; in the chat, stop what is running. Never quits, never clears text."""
         if self.open_pane or not self._in_chat():
             self.action_leave_pane()
-        elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
+        elif is_stoppable(self.session):
             self.action_stop()
         else:
             self.chat.prompt.focus()
@@ -227,19 +222,26 @@ class MainScreen(PlannedScreen):
         """Copy a selection, else stop what runs, else clear the prompt, else quit the second time."""
         prompt = self.chat.prompt
         selected = prompt.selected_text or self.get_selected_text() or ""
-        now = time.monotonic()
+        armed = self._quitting.disarm()
         if selected:
             self.flash(self._desk.copy(selected), "$primary")
-        elif self.session.phase in (Phase.LOADING, Phase.GENERATING):
+        elif is_stoppable(self.session):
             self.action_stop()
+        elif self.session.phase is Phase.STOPPING:
+            self.flash("Stopping…")
         elif prompt.text:
             prompt.take()
-        elif now - self._interrupted < TWICE:
+        elif armed:
             self._app.exit()
         else:
-            self._interrupted = now
+            self._quitting.arm()
             quit_key = " or ".join(["Ctrl+C again", *keys_of(BY_ID["app.quit"], self._keys)[:1]])
             self.flash(f"{quit_key} quits")
+
+    def disarm(self) -> None:
+        """Something else than another Ctrl+C came: the next one quits nothing, and is not said to."""
+        if self._quitting.disarm():
+            self.query_one(KeyFooter).calm()
 
     def action_go_back(self) -> None:
         """Load the last model that worked; where none did, the built-in guide."""
@@ -378,8 +380,7 @@ class MainScreen(PlannedScreen):
         return f"{keys[0]} loads {name}." if keys and name else ""
 
     def _place(self) -> Where:
-        nodes = self.focused.ancestors_with_self if self.focused is not None else ()
-        return next((_PLACES[type(node)] for node in nodes if type(node) in _PLACES), Where.ANYWHERE)
+        return place_of(self.focused.ancestors_with_self if self.focused is not None else ())
 
     def _situation(self) -> Situation:
         return Situation(

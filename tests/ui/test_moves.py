@@ -1,0 +1,108 @@
+"""Moves to another load of the same model, as the screen tells them."""
+
+from msgspec.structs import replace
+
+from offtui.engine.moves import Move, MoveBegan, Moved, MoveEnded, MoveFailed, MoveStep, Progress
+from offtui.engine.state import Phase, SessionState, TurnState
+from offtui.protocol.facts import Failure
+from offtui.protocol.spec import LoadSpec
+from offtui.ui.panes.status import status
+from tests.ui.harness import Screen, loaded, with_recorder, with_worker
+
+OLD = LoadSpec(model="/m/model.gguf", n_gpu_layers=4, n_ctx=8192)
+NEW = LoadSpec(model="/m/model.gguf", n_gpu_layers=9, n_ctx=8192)
+ANSWERING = ("--pieces", "2000", "--pause", "0.02")
+
+
+async def answering(screen: Screen) -> None:
+    await screen.until(lambda: screen.phase is Phase.READY)
+    await screen.ask("hello")
+    await screen.until(lambda: any(text for role, text in screen.said() if role == "assistant"))
+
+
+def told(screen: Screen, role: str) -> list[str]:
+    return [text for said, text in screen.said() if said == role]
+
+
+async def test_a_move_is_seen_while_it_runs_and_told_once_it_ended() -> None:
+    async with with_worker("--pieces", "2000", "--pause", "0.1") as screen:
+        await answering(screen)
+        before = told(screen, "notice")
+        await screen.ask("/ngl 4")
+        await screen.until(lambda: "13→4/13 layers" in screen.status and "moving" in screen.status)
+        await screen.until(lambda: len(told(screen, "notice")) > len(before))
+        (notice,) = told(screen, "notice")[len(before) :]
+        assert notice.startswith("4 of 13 layers in 25")
+        assert "conversation kept (" in notice
+        assert not told(screen, "error")
+        await screen.until(lambda: "moving" not in screen.status and "4/13 layers" in screen.status)
+
+
+async def test_a_conversation_that_does_not_fit_is_said_to_be_evaluated_again() -> None:
+    async with with_worker(*ANSWERING) as screen:
+        await answering(screen)
+        await screen.ask("/ctx 16")
+        await screen.until(lambda: any("evaluated again" in text for text in told(screen, "notice")))
+        assert "context of 16 tokens" in told(screen, "notice")[-1]
+
+
+async def test_a_move_that_fails_is_an_error_and_the_settings_are_those_of_what_is_up() -> None:
+    async with with_worker(*ANSWERING, "--do-layers", "4:load:out_of_memory") as screen:
+        await answering(screen)
+        await screen.ask("/ngl 4")
+        await screen.until(lambda: bool(told(screen, "error")))
+        (error,) = told(screen, "error")
+        assert error.startswith("It failed: out_of_memory")
+        assert "What was up before is" in error
+        await screen.until(lambda: screen.app.main.session.move is None)
+        assert screen.app.main.steering.settings.spec.n_gpu_layers == 13
+        assert screen.app.main.steering.settings.spec.n_ctx == 4096
+        assert "13/13 layers" in screen.status
+        answer = told(screen, "assistant")[0]
+        await screen.until(lambda: len(told(screen, "assistant")[0]) > len(answer))
+
+
+async def test_esc_gives_up_a_move_where_nothing_else_runs() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.ask("why?")
+        await screen.until(lambda: bool(engine.submitted))
+        engine.end()
+        await screen.ask("/ngl 9")
+        target = engine.wanted[-1]
+        up = loaded(target, 4, 13, device=True)
+        move = Move(origin=up.spec, target=target, beside=True, step=MoveStep.BESIDE)
+        ready = SessionState(phase=Phase.READY, wanted=target, loaded=up, last_good=up.spec)
+        engine.say(replace(ready, move=move), MoveBegan(target, True))
+        await screen.until(lambda: "4→9/13 layers · moving" in screen.status)
+        await screen.press("escape")
+        assert engine.stops == 1
+        back = replace(ready, wanted=up.spec)
+        engine.say(replace(back, move=move), MoveFailed(Failure("cancelled", "The load was cancelled.")))
+        engine.say(back, MoveEnded(Moved(origin=up.spec, target=target, beside=True)))
+        await screen.until(lambda: "moving" not in screen.status)
+        assert told(screen, "notice")[-1] == "The change was cancelled. What was up before is still up."
+        assert screen.app.main.steering.settings.spec == up.spec
+
+
+async def test_a_worker_that_dies_before_its_answer_has_failed() -> None:
+    async with with_worker("--do", "started:kill") as screen:
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.ask("hello")
+        await screen.until(lambda: screen.phase is Phase.CRASHED)
+        assert screen.app.main.chat.transcript.entries[1].state == "failed"
+
+
+def test_the_line_of_a_move_says_from_where_to_where_and_what_it_costs() -> None:
+    turn = TurnState(1, tokens=3)
+    beside = Move(origin=OLD, target=NEW, beside=True, step=MoveStep.BESIDE, progress=Progress("weights", 0.43))
+    state = SessionState(phase=Phase.GENERATING, wanted=NEW, move=beside, turn=turn, n_past=312)
+    text = status(state, None, None, 120, 13).plain
+    assert text == "model · 4→9/13 layers · moving · weights 43 % · the answer goes on"
+    saving = Move(origin=OLD, target=NEW, beside=False, step=MoveStep.SAVING)
+    state = SessionState(phase=Phase.STOPPING, wanted=NEW, move=saving, turn=turn, n_past=312)
+    assert status(state, None, None, 120, 13).plain == (
+        "model · 4→9/13 layers · moving · saving 312 tokens · the answer waits"
+    )
+    assert "4→9/13 layers · moving" in status(state, None, None, 40, 13).plain

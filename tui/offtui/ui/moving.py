@@ -1,0 +1,120 @@
+"""What is said of a move from one load of a model to another: in the row of status, and in the chat."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from offtui.engine.moves import Move, MoveBegan, Moved, MoveEnded, MoveFailed, MoveStep, Moving
+from offtui.engine.state import Phase, SessionState
+from offtui.protocol.events import Loaded
+from offtui.protocol.facts import Failure
+from offtui.protocol.spec import LoadSpec
+from offtui.text import clean_line
+from offtui.ui import wording
+from offtui.units import count_text, seconds_text
+
+STILL_UP = "What was up before is still up."
+COMES_BACK = "What was up before is being loaded again."
+
+
+@dataclass(frozen=True)
+class Said:
+    """A word for the chat."""
+
+    role: Literal["notice", "error"]
+    text: str
+
+
+class MoveTale:
+    """Follows a move by what happens, and words it: one notice at its end, an error where the target is not to be had.
+
+    It is followed by occurrences and not by states, of which the screen sees the newest only.
+    """
+
+    def __init__(self) -> None:
+        self._active = False
+        self._beside = False
+        self._loaded: Loaded | None = None
+
+    def loaded(self, event: Loaded) -> bool:
+        """Whether this load is part of a move, whose end speaks of it."""
+        if self._active:
+            self._loaded = event
+        return self._active
+
+    def hear(self, event: Moving) -> Said | None:
+        """What a step of a move gives to say."""
+        match event:
+            case MoveBegan(beside=beside):
+                self._active, self._beside, self._loaded = True, beside, None
+            case MoveFailed(failure=failure):
+                return _failed(failure, STILL_UP if self._beside else COMES_BACK)
+            case MoveEnded(moved=moved):
+                loaded, self._loaded, self._active = self._loaded, None, False
+                if loaded is not None:
+                    return Said("notice", moved_text(moved, loaded))
+            case _:
+                pass
+        return None
+
+
+def _failed(failure: Failure, rest: str) -> Said:
+    if failure.kind == "cancelled":
+        return Said("notice", f"The change was cancelled. {rest}")
+    return Said("error", "\n".join([*wording.failure_lines(failure), rest]))
+
+
+def moved_text(moved: Moved, loaded: Loaded) -> str:
+    """``9 of 13 layers in 148 ms · conversation kept (312 tokens)``, or why it is evaluated again.
+
+    The time is the load's and that of saving and restoring the KV cache.
+    """
+    layers = loaded.layers
+    again = " are up again" if moved.failure is not None else ""
+    parts = [f"{layers.got} of {layers.max} layers{again} in {seconds_text(loaded.load_seconds + moved.seconds)}"]
+    if moved.origin.n_ctx != loaded.n_ctx and moved.failure is None:
+        parts.append(f"context of {loaded.n_ctx} tokens")
+    if moved.why:
+        parts.append(f"the conversation is evaluated again: {clean_line(moved.why)}")
+    elif moved.tokens:
+        parts.append(f"conversation kept ({moved.tokens} tokens)")
+    return " · ".join(parts)
+
+
+def change_text(move: Move, most: int | None) -> str:
+    """``4→9/13 layers``; ``9/13 layers, ctx 8.2k→4.1k`` where only that changes. ``most``: layers that there are."""
+    old, new = move.origin, move.target
+    total = "" if most is None else f"/{most}"
+    if move.failure is not None:
+        return f"back to {_count(new)}{total} layers"
+    changes = f"{_count(old)}→" if old.n_gpu_layers != new.n_gpu_layers else ""
+    text = f"{changes}{_count(new)}{total} layers"
+    if new.n_ctx is not None and new.n_ctx != old.n_ctx:
+        text += f", ctx {count_text(old.n_ctx)}→{count_text(new.n_ctx)}"
+    return text
+
+
+def _count(spec: LoadSpec) -> str:
+    return "auto" if spec.n_gpu_layers is None else str(spec.n_gpu_layers)
+
+
+def step_text(move: Move, state: SessionState) -> str:
+    """Where it stands: ``weights 43 %``, ``saving 312 tokens``; ``""`` where there is nothing to save."""
+    match move.step:
+        case MoveStep.BESIDE:
+            return wording.step_text(move.progress)
+        case MoveStep.SAVING:
+            return f"saving {state.n_past} tokens" if state.n_past else ""
+        case MoveStep.LOADING:
+            return wording.step_text(state.progress)
+        case MoveStep.RESTORING:
+            return "restoring the conversation"
+
+
+def cost_text(move: Move) -> str:
+    """What the move costs whoever waits for the answer."""
+    return "the answer goes on" if move.beside and move.step is MoveStep.BESIDE else "the answer waits"
+
+
+def is_stoppable(state: SessionState) -> bool:
+    """Whether there is a load, an answer or a move to stop."""
+    return state.phase in (Phase.LOADING, Phase.GENERATING) or state.move is not None
