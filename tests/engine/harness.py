@@ -10,9 +10,10 @@ from typing import TypeVar
 import psutil
 
 from offtui.engine.child import Deadlines
+from offtui.engine.moves import MoveBegan, MoveFailed
 from offtui.engine.overlap import beside
 from offtui.engine.session import Session
-from offtui.engine.state import Occurrence, Phase, SessionState
+from offtui.engine.state import LoadWanted, Occurrence, Phase, SessionState
 from offtui.engine.transfer import Overlap
 from offtui.protocol.events import Piece
 from offtui.protocol.facts import Failure
@@ -23,7 +24,9 @@ PATIENCE = 20.0
 """Seconds a wait may take at most, on a busy machine."""
 
 PATIENT = Deadlines()
-QUICK = Deadlines(hello=20.0, load_stall=0.8, weights_stall=0.8, turn_start=0.8, stop=0.8, quit=0.3, term=0.3, kill=5.0)
+QUICK = Deadlines(
+    hello=20.0, load_stall=0.8, weights_stall=0.8, turn_start=0.8, stop=0.8, check=0.8, quit=0.3, term=0.3, kill=5.0
+)
 """Short for what is provoked to stall; a handshake takes as long as an interpreter takes to start."""
 
 
@@ -80,9 +83,20 @@ class Harness:
         return [occurrence for _, occurrence in self.seen if isinstance(occurrence, kind)]
 
     def load(self, model: str = "good.gguf", **options: object) -> SessionState:
-        """Want a load and wait for its outcome."""
+        """Want a load and wait for its outcome; what was told and what was up before is none."""
+        before = len(self.seen)
         self.session.want(LoadSpec(model=model, **options))
-        return self.wait(lambda s: s.phase in (Phase.READY, Phase.CRASHED) and s.wanted and s.wanted.model == model)
+
+        def settled(state: SessionState) -> bool:
+            told = [occurrence for _, occurrence in self.seen[before:]]
+            if state.phase not in (Phase.READY, Phase.CRASHED) or state.move is not None:
+                return False
+            if any(isinstance(occurrence, MoveFailed) for occurrence in told):
+                return True
+            taken_up = any(isinstance(occurrence, LoadWanted | MoveBegan) for occurrence in told)
+            return taken_up and state.wanted is not None and state.wanted.model == model
+
+        return self.wait(settled)
 
     def ask(self, turn: int = 1, text: str = "Hello", **options: object) -> None:
         self.session.submit(turn, (Message("user", text),), Sampling(**options))

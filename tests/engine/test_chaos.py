@@ -18,18 +18,24 @@ TURN_POINTS = ("turn", "started", "piece")
 
 
 def crash_in_load(start, order: str) -> Harness:
-    """A good load, then one that goes wrong, as ``order`` says; the good one can be had again afterwards."""
+    """A load that goes wrong, as ``order`` says, with nothing up before; then the same after a good one.
+
+    The first is a crash, after which a good one can be had. After the second the good one comes back by itself.
+    """
     life = start(deadlines=QUICK)
-    good = life.load("good.gguf").last_good
     state = life.load(order)
     assert state.phase is Phase.CRASHED
     assert state.failure is not None
-    assert state.last_good == good
     assert state.loaded is None
     life.wait(lambda s: not s.has_worker)
-    life.session.want(good)
-    life.wait(lambda s: s.loaded and s.loaded.spec == good)
+    good = life.load("good.gguf").last_good
     life.failure = state.failure
+    again = life.load(order)
+    assert again.phase is Phase.READY
+    assert again.failure is not None
+    assert again.failure.kind == state.failure.kind
+    assert again.wanted == again.last_good == good
+    assert again.loaded.spec == good
     return life
 
 

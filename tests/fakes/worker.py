@@ -2,11 +2,11 @@
 
 Run as a script: ``worker.py [--do POINT:ACTION]... [--deaf] [--stubborn] [--pieces N] [--pause SECONDS] --fd N``.
 
-POINT is when: ``start`` (before Hello), ``load`` (a Load has arrived), ``progress``, ``loaded`` (just before Loaded),
-``ready`` (just after), ``turn`` (a Generate has arrived), ``started``, ``piece`` (after the first one), ``cancel``,
-``pause``, ``save``,
-``restore``, ``resume``, ``quit``. ACTION is what, see ``act``. A model named ``POINT:ACTION`` orders the same for one
-load; ``--do-layers LAYERS:POINT:ACTION`` for loads of so many layers.
+POINT is when: ``start`` (before Hello), ``header`` (a ReadHeader has arrived), ``load`` (a Load has), ``progress``,
+``loaded`` (just before Loaded), ``ready`` (just after), ``turn`` (a Generate has arrived), ``started``, ``piece``
+(after the first one), ``cancel``, ``pause``, ``save``, ``restore``, ``resume``, ``quit``.
+ACTION is what, see ``act``. A model named ``POINT:ACTION`` orders the same for one load; ``--do-layers
+LAYERS:POINT:ACTION`` for loads of so many layers.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from offtui.protocol.codec import encode, request_reader
 from offtui.protocol.events import (
     DeviceMemory,
     Event,
+    HeaderRead,
     Hello,
     Loaded,
     LoadFailed,
@@ -38,7 +39,7 @@ from offtui.protocol.events import (
     TurnResumed,
     TurnStarted,
 )
-from offtui.protocol.facts import DeviceFacts, DeviceLedger, Failure, LayerCount, ModelFacts, Timings
+from offtui.protocol.facts import DeviceFacts, DeviceLedger, Failure, HeaderFacts, LayerCount, ModelFacts, Timings
 from offtui.protocol.requests import (
     Cancel,
     CancelLoad,
@@ -46,6 +47,7 @@ from offtui.protocol.requests import (
     Load,
     Pause,
     Quit,
+    ReadHeader,
     Request,
     RestoreState,
     Resume,
@@ -72,6 +74,9 @@ SIGNALS = {
     "term": signal.SIGTERM,
     "freeze": signal.SIGSTOP,
 }
+
+HEADER_KINDS = ("embedding", "mmproj", "lora", "vocabulary", "unsupported")
+HEADER_FAILURES = ("not_found", "not_gguf", "truncated", "permission")
 
 
 class Worker:
@@ -129,6 +134,8 @@ class Worker:
             case "stall":
                 while True:
                     time.sleep(60)
+            case "slow":
+                time.sleep(0.5)
             case "garble":
                 self.socket.sendall(b"\xff\xff\xff\xffgarbage")
             case "nonsense":
@@ -187,14 +194,30 @@ class Worker:
                     self.save(self.descriptors.pop(0))
                 case RestoreState(manifest):
                     self.restore(manifest, self.descriptors.pop(0))
+                case ReadHeader(path):
+                    self.header(path)
                 case _:
                     pass
 
-    def load(self, spec: LoadSpec) -> None:
-        name = Path(spec.model).name
+    def header(self, path: str) -> None:
+        self.obey(path)
+        action = self.orders.get("header", "")
+        if action in HEADER_KINDS:
+            self.send(HeaderRead(path, HeaderFacts(path, action, DIRTY, "llama", "Q8_0", 12, 4096, 4, 5 * MIB)))
+        elif action in HEADER_FAILURES:
+            self.send(HeaderRead(path, None, Failure(action, f"It cannot be read: {action} {DIRTY}.")))
+        else:
+            self.act("header")
+            self.send(HeaderRead(path, HeaderFacts(path, "model", DIRTY, "llama", "Q8_0", 12, 4096, 4, 5 * MIB)))
+
+    def obey(self, model: str) -> None:
+        name = Path(model).name
         if ":" in name:
             point, action = name.split(":", 1)
             self.orders[point] = action
+
+    def load(self, spec: LoadSpec) -> None:
+        self.obey(spec.model)
         self.spec = spec
         for order in self.options.do_layers:
             layers, point, action = order.split(":", 2)

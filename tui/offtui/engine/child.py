@@ -35,20 +35,24 @@ _VMSTAT = Path("/proc/vmstat")
 class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     """How long a worker may take, in seconds."""
 
-    hello: float = 30.0
+    hello: float = 120.0
     """From the spawn to the handshake: the imports, from a cold disk."""
+    check: float = 20.0
+    """From the handshake to what a file's header says."""
     load_stall: float = 120.0
     """A load without any progress."""
-    weights_stall: float = 600.0
-    """The same in the steps that read the file: mapping 100 GB from a slow disk reports nothing for minutes."""
+    weights_stall: float = 3600.0
+    """The same in the steps that read the file: mapping 100 GB from a slow disk reports nothing until it is read."""
     turn_start: float = 60.0
     """From a turn to ``TurnStarted``: template and tokenizer. Prompt eval itself has no deadline: people stop it."""
     save: float = 30.0
-    """From the order to halt and to hand the KV cache over to its acknowledgement."""
+    """From the order to halt and to hand the KV cache over to its acknowledgement; and ``carry_rate`` on top."""
     restore: float = 30.0
-    """From the order to take the KV cache over to its acknowledgement."""
-    stop: float = 5.0
-    """From a stop to its acknowledgement; then the worker is killed."""
+    """From the order to take the KV cache over to its acknowledgement; and ``carry_rate`` on top."""
+    carry_rate: float = 20e6
+    """Bytes per second at which a KV cache goes at least: to a device over a slow network."""
+    stop: float = 60.0
+    """From a stop to its acknowledgement; then the worker is killed. A step on a remote device cannot be aborted."""
     quit: float = 2.0
     """From ``Quit`` to the exit; then SIGTERM."""
     term: float = 2.0

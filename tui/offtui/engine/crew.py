@@ -58,6 +58,11 @@ class Crew:
         starting, self.spare = self.spare, None
         return starting or self._spawn(now)
 
+    def adopt(self, starting: Starting, now: float) -> None:
+        """Have this one be the spare, whose imports are done."""
+        self.drop_spare(Stage.QUIT, now)
+        self.spare = starting
+
     def keep_a_spare(self, now: float) -> None:
         """Start one, if there is none and there shall be one."""
         if self._keep_spare and self.spare is None:

@@ -18,6 +18,7 @@ from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, Mo
 from offtui.engine.overlap import same_model
 from offtui.engine.parcel import parcel
 from offtui.engine.transfer import CANCELLED, Host, Overlap, Transfer, cache_size, outcome, to_await
+from offtui.engine.waiting import stall
 from offtui.errors import ProtocolError
 from offtui.protocol.events import (
     Event,
@@ -161,9 +162,9 @@ class Mover:
                     move.saved = event
                     move.parcel.manifest = event.manifest
                     if event.manifest is None:
-                        move.why = event.why
-                        self._close(move)
-                    self._saved(move, now)
+                        self._without(move, event.why, now)
+                    else:
+                        self._saved(move, now)
             case StateRestored():
                 if move.step is MoveStep.RESTORING and move.child is None:
                     self._finish(move, event, now)
@@ -214,8 +215,7 @@ class Mover:
             case Hello():
                 move.due = now + self._deadlines.load_stall
             case LoadProgress(step=step, fraction=fraction):
-                stall = self._deadlines.weights_stall if step in ("weights", "warmup") else self._deadlines.load_stall
-                move.due = now + stall
+                move.due = now + stall(step, self._deadlines)
                 self._host.tell(MoveStepped(MoveStep.BESIDE, Progress(step, min(1.0, max(0.0, fraction)))))
             case Loaded() if move.step is MoveStep.BESIDE:
                 move.loaded = replace(event, spec=replace(event.spec, rpc=move.target.rpc))
@@ -271,7 +271,8 @@ class Mover:
     def _save(self, move: Transfer, now: float) -> None:
         """Have the old worker halt its answer, and hand its cache over."""
         host, worker, turn = self._host, self._host.worker, self._host.state.turn
-        move.step, move.due = MoveStep.SAVING, now + self._deadlines.save
+        size = cache_size(move.origin, host.state.n_past)
+        move.step, move.due = MoveStep.SAVING, now + self._deadlines.save + size / self._deadlines.carry_rate
         host.tell(MoveStepped(MoveStep.SAVING))
         if worker is None:
             return
@@ -281,7 +282,7 @@ class Mover:
         if turn is not None:
             host.send(worker, Pause(turn.turn))
         try:
-            move.parcel = parcel(cache_size(move.origin, host.state.n_past), paths.state_dir())
+            move.parcel = parcel(size, paths.state_dir())
             host.send(worker, SaveState(), move.parcel.descriptor)
         except OSError as error:
             self._close(move)
@@ -289,9 +290,18 @@ class Mover:
             if turn is None:
                 self._saved(move, now)
 
+    def _without(self, move: Transfer, why: str, now: float) -> None:
+        """Go on without the cache."""
+        self._close(move)
+        move.why = why
+        self._saved(move, now)
+
     def _saved(self, move: Transfer, now: float) -> None:
         if move.child is not None:
             self._restore(move, move.child, now)
+            return
+        if move.later == move.origin.spec and not move.why:
+            self._stay(move, CANCELLED, now)
             return
         move.step, move.due = MoveStep.LOADING, None
         self._host.tell(MoveStepped(MoveStep.LOADING))
@@ -300,9 +310,10 @@ class Mover:
 
     def _restore(self, move: Transfer, child: Child, now: float) -> None:
         """Give the next worker the cache, and the turn behind it."""
-        move.step, move.due = MoveStep.RESTORING, now + self._deadlines.restore
-        self._host.tell(MoveStepped(MoveStep.RESTORING))
         parcel = move.parcel
+        size = parcel.manifest.size if parcel is not None and parcel.manifest is not None else 0
+        move.step, move.due = MoveStep.RESTORING, now + self._deadlines.restore + size / self._deadlines.carry_rate
+        self._host.tell(MoveStepped(MoveStep.RESTORING))
         try:
             if parcel is not None and parcel.manifest is not None:
                 self._host.send(child, RestoreState(parcel.manifest), parcel.descriptor)
@@ -336,14 +347,12 @@ class Mover:
     def _finish(self, move: Transfer, restored: StateRestored, now: float) -> None:
         """The next worker is the session's, with the cache or without; the turn goes on in it."""
         self._transfer = None
-        host, worker = self._host, self._host.worker
+        host = self._host
         if restored.size:
             host.tell(restored)
         host.tell(MoveEnded(outcome(move, restored)))
         self._close(move)
-        if worker is not None and move.paused is not None and host.state.turn is not None:
-            host.send(worker, Resume(host.state.turn.turn, move.paused.state))
-            host.await_turn(now)
+        self._go_on(move, now)
         host.crew.keep_a_spare(now)
         host.again(move.later, move.stop_later, now)
 
@@ -356,12 +365,19 @@ class Mover:
             self._host.tell(MoveBegan(move.target, False))
             self._save(move, now)
             return
+        self._stay(move, failure, now)
+
+    def _stay(self, move: Transfer, failure: Failure, now: float) -> None:
         self._refuse(move, failure)
+        self._go_on(move, now)
+        self._host.again(move.later, move.stop_later, now)
+
+    def _go_on(self, move: Transfer, now: float) -> None:
+        """Have the session's worker take up the turn that was halted, if one was."""
         worker, turn = self._host.worker, self._host.state.turn
         if worker is not None and turn is not None and move.paused is not None:
             self._host.send(worker, Resume(turn.turn, move.paused.state))
             self._host.await_turn(now)
-        self._host.again(move.later, move.stop_later, now)
 
     def _refuse(self, move: Transfer, failure: Failure) -> None:
         """The target is not to be had, and the old worker is up as before."""
@@ -380,8 +396,13 @@ class Mover:
             message = "The next worker did not take the KV cache over" if restoring else "The load made no progress"
             self._beside_failed(move, Failure("timeout", f"{message} and was ended."), now)
             return
-        message = "The worker did not hand its KV cache over" if move.step is MoveStep.SAVING else "It was not restored"
-        if move.step is MoveStep.SAVING:
+        saving = move.step is MoveStep.SAVING
+        if saving and (self._host.state.turn is None or move.paused is not None):
+            # Nothing but the cache is missing: it is evaluated again.
+            self._without(move, "The worker did not hand its KV cache over in time.", now)
+            return
+        message = "The worker did not hand its KV cache over" if saving else "It was not restored"
+        if saving:
             self.give_up(now)
         self._host.end_worker(Stage.KILL, now, failure=Failure("timeout", f"{message} in time and was ended."))
 

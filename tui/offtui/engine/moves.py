@@ -88,7 +88,7 @@ class WorkerRetired(msgspec.Struct, frozen=True):
 
 
 class MoveFailed(msgspec.Struct, frozen=True):
-    """The target is not to be had. What was up before is up still, or is being loaded again."""
+    """What was wanted is not to be had, in a move or of another model. What was up is so still, or is loaded again."""
 
     failure: Failure
 

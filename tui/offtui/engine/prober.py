@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
+from typing import IO
 
 import msgspec
 
@@ -16,7 +19,7 @@ from offtui.protocol.facts import Failure
 from offtui.text import clean_line
 
 HEADER_SECONDS = 20.0
-"""For all paths of one call; a header takes milliseconds, the imports under a second."""
+"""For each path of a call; a header takes milliseconds, the imports under a second."""
 DRY_LOAD_SECONDS = 20.0
 """For all points of one call; a point takes a tenth of a second."""
 
@@ -56,7 +59,7 @@ def read_headers(
     replies: list[HeaderReply] = []
     left = list(paths)
     while left:
-        lines, end = _run(["offtui.worker.header", "--", *left], b"", seconds, leash)
+        lines, end = _run(["offtui.worker.header", "--", *left], b"", seconds, leash, each=True)
         for line in lines[: len(left)]:
             reply = msgspec.json.decode(line, type=HeaderReply)
             replies.append(HeaderReply(path=left.pop(0), header=reply.header, failure=reply.failure))
@@ -83,10 +86,19 @@ def dry_load(request: DryRequest, seconds: float = DRY_LOAD_SECONDS, leash: Leas
 
 
 def _run(
-    command: list[str], stdin: bytes, seconds: float, leash: Leash | None = None
+    command: list[str], stdin: bytes, seconds: float, leash: Leash | None = None, *, each: bool = False
 ) -> tuple[list[bytes], int | None]:
-    """The lines a prober printed until its end or the deadline, and its exit status; ``None``: it was stopped."""
+    """The lines a prober printed until its end or the deadline, and its exit status; ``None``: it was stopped.
+
+    Args:
+        command: the module and its arguments.
+        stdin: what it is given.
+        seconds: until the deadline.
+        leash: that it runs on.
+        each: the deadline is for each line anew.
+    """
     end: int | None = None
+    out = b""
     with tempfile.TemporaryFile() as given:
         given.write(stdin)
         given.seek(0)
@@ -101,11 +113,14 @@ def _run(
             if leash is not None:
                 leash.hold(process)
             try:
-                out, _ = process.communicate(timeout=seconds)
-                end = process.returncode
-            except subprocess.TimeoutExpired:
+                assert process.stdout is not None
+                out, ended = _read(process.stdout, seconds, each)
+                if not ended:
+                    _kill(process.pid)
+                status = process.wait(seconds)
+                end = status if ended else None
+            except subprocess.TimeoutExpired:  # it closed its output and went on
                 _kill(process.pid)
-                out, _ = process.communicate()
             except BaseException:  # Ctrl+C while waiting: leave no process behind
                 _kill(process.pid)
                 raise
@@ -114,6 +129,22 @@ def _run(
                     leash.hold(None)
     whole = out[: out.rfind(b"\n") + 1]  # a process that was killed may have cut its last line
     return whole.splitlines(), end
+
+
+def _read(stream: IO[bytes], seconds: float, each: bool) -> tuple[bytes, bool]:
+    """What came until the end or the deadline, and whether it was the end."""
+    out = bytearray()
+    due = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while selector.select(max(0.0, due - time.monotonic())):
+            chunk = os.read(stream.fileno(), 65536)
+            if not chunk:
+                return bytes(out), True
+            out += chunk
+            if each and b"\n" in chunk:
+                due = time.monotonic() + seconds
+    return bytes(out), False
 
 
 def _kill(pid: int) -> None:

@@ -156,6 +156,11 @@ def holds(state: SessionState, spec: LoadSpec) -> bool:
     return state.loaded is not None and spec in (state.wanted, state.loaded.spec)
 
 
+def stays(state: SessionState, spec: LoadSpec) -> bool:
+    """Whether ``spec`` is what is up, which was to make place but only gives back its turn as yet: it stays."""
+    return state.replacing and state.turn is not None and state.loaded is not None and spec == state.loaded.spec
+
+
 def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
     """The state after ``occurrence``. Pure, and total: what makes no sense in a state leaves it as it is."""
     if state.phase is Phase.CLOSED:
@@ -230,7 +235,7 @@ def _moving(state: SessionState, occurrence: Moving) -> SessionState:
             )
         case MoveFailed(failure=failure):
             if move is None:
-                return state
+                return replace(state, failure=failure)
             return replace(state, wanted=move.origin, move=replace(move, target=move.origin, failure=failure))
         case MoveEnded(moved=moved):
             phase = state.phase
@@ -244,6 +249,8 @@ def _moving(state: SessionState, occurrence: Moving) -> SessionState:
 def _load_wanted(state: SessionState, spec: LoadSpec) -> SessionState:
     if holds(state, spec):
         return state
+    if stays(state, spec):
+        return replace(state, replacing=False, wanted=spec, failure=None)
     phase = Phase.STOPPING if state.has_worker else Phase.LOADING
     return replace(state, phase=phase, wanted=spec, replacing=state.has_worker, progress=None, failure=None)
 
@@ -260,7 +267,7 @@ def _stop_wanted(state: SessionState) -> SessionState:
 def _worker_ended(state: SessionState, failure: Failure | None) -> SessionState:
     gone = replace(_without_worker(state), has_worker=False)
     if state.replacing:
-        return replace(gone, phase=Phase.LOADING, replacing=False)
+        return replace(gone, phase=Phase.LOADING, replacing=False, failure=None)
     if failure is not None:
         return replace(gone, phase=Phase.CRASHED, failure=failure)
     return gone if state.phase is Phase.CRASHED else replace(gone, phase=Phase.EMPTY)
@@ -278,7 +285,8 @@ def _loaded(state: SessionState, loaded: Loaded) -> SessionState:
         progress=None,
         n_past=0,
         memory=loaded.memory,
-        failure=None,
+        # Of a wish that failed, so that this one was loaded again; all others were cleared when the load began.
+        failure=None if state.move is not None else state.failure,
     )
 
 

@@ -9,6 +9,7 @@ import selectors
 from collections.abc import Callable, Sequence
 
 from offtui.engine.autopsy import autopsy
+from offtui.engine.checking import Checker
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
 from offtui.engine.crew import Crew
@@ -28,8 +29,21 @@ from offtui.engine.state import (
     WorkerSpawned,
     advance,
     holds,
+    stays,
 )
-from offtui.engine.waiting import Due, TurnAsked, Wait, last_line, not_ready, overdue
+from offtui.engine.waiting import (
+    NO_PATH,
+    Due,
+    TurnAsked,
+    Wait,
+    garbled,
+    last_line,
+    not_ready,
+    not_sent,
+    not_started,
+    overdue,
+    stall,
+)
 from offtui.errors import ProtocolError
 from offtui.protocol.events import (
     DeviceMemory,
@@ -52,7 +66,6 @@ from offtui.protocol.events import (
 from offtui.protocol.facts import Failure
 from offtui.protocol.requests import Cancel, CancelLoad, Generate, Request
 from offtui.protocol.spec import LoadSpec
-from offtui.text import clean_line
 
 
 class Supervisor:
@@ -72,6 +85,7 @@ class Supervisor:
         self._deadlines = deadlines
         self.crew = Crew(selector, command, deadlines, keep_spare)
         self._mover = Mover(self, overlap, deadlines)
+        self._checker = Checker(self, deadlines, self._replace)
         self._next: LoadSpec | None = None
         """Wanted, and not yet given to a worker."""
         self.worker: Child | None = None
@@ -88,7 +102,7 @@ class Supervisor:
         waits = self.crew.patience(now)
         if self._due is not None:
             waits.append(self._due.time - now)
-        waits += self._mover.patience(now)
+        waits += self._mover.patience(now) + self._checker.patience(now)
         return max(0.0, min(waits)) if waits else None
 
     def on_intent(self, intent: LoadWanted | TurnAsked | StopWanted | CloseWanted, now: float) -> None:
@@ -104,6 +118,7 @@ class Supervisor:
                 self._stop(intent, now)
             case CloseWanted():
                 self._next = None
+                self._checker.drop(now)
                 self._mover.give_up(now)
                 self.end_worker(Stage.QUIT, now)
                 self.tell(intent)
@@ -124,6 +139,8 @@ class Supervisor:
                 self._hear(clean_event(event), now)
             elif child is self._mover.beside:
                 self._mover.hear_beside(clean_event(event), now)
+            elif child is self._checker.child:
+                self._checker.hear(event, now)
         if child.eof:
             self.crew.unwatch(child)
         if child.eof or child.garbled:
@@ -136,18 +153,26 @@ class Supervisor:
         for ending in self.crew.step(now):
             self._bury(ending, now)
         self._mover.on_time(now)
+        self._checker.on_time(now)
         if self._next is not None and self.worker is None and self.crew.has_place:
             self._load(self._next, now)
 
     def kill_everything(self) -> None:
         """SIGKILL and reap all processes, at once. For the end of the thread, whatever ended it."""
-        self.crew.kill_everything(self.worker, self._mover.beside)
+        self.crew.kill_everything(self.worker, self._mover.beside, self._checker.child)
         self.worker = None
         self.state = advance(self.state, CloseWanted())
 
     # Intents
 
     def _want(self, wanted: LoadWanted, now: float) -> None:
+        if wanted.spec == self._checker.spec:
+            return
+        self._checker.drop(now)
+        if stays(self.state, wanted.spec):
+            self._next = None
+            self.tell(wanted)
+            return
         if holds(self.state, wanted.spec):
             self.tell(wanted)
             return
@@ -157,8 +182,17 @@ class Supervisor:
         elif self._can_move(wanted.spec):
             self._mover.begin(wanted.spec, now)
             return
-        self._next = wanted.spec
-        self.tell(wanted)
+        loaded = self.state.loaded
+        if loaded is not None and not self.state.replacing and not same_model(loaded, wanted.spec):
+            self._checker.begin(wanted.spec, now)
+        else:
+            self._replace(wanted.spec, now)
+
+    def _replace(self, spec: LoadSpec, now: float) -> None:
+        """Load this in the place of whatever is up."""
+        self._checker.make_place()
+        self._next = spec
+        self.tell(LoadWanted(spec))
         if self.state.turn is not None:
             self._cancel_turn(self.state.turn.turn, now)
         else:
@@ -173,8 +207,7 @@ class Supervisor:
         try:
             self.send(worker, Generate(asked.turn, asked.messages, asked.sampling, asked.go_on))
         except (ProtocolError, UnicodeError) as error:
-            message = f"The conversation cannot be sent to the worker: {clean_line(str(error))}"
-            self.tell(TurnFailed(asked.turn, Failure("internal", message)))
+            self.tell(TurnFailed(asked.turn, not_sent(error)))
             return
         self.await_turn(now)
 
@@ -183,8 +216,9 @@ class Supervisor:
         return loaded is not None and self.state.phase in (Phase.READY, Phase.GENERATING) and same_model(loaded, spec)
 
     def _stop(self, stop: StopWanted, now: float) -> None:
-        if self._mover.stop(now):
+        if self._checker.cancel(now) or self._mover.stop(now):
             return
+        self._checker.settled()
         before = self.state
         self.tell(stop)
         if before.turn is not None and before.loaded is not None:
@@ -212,8 +246,7 @@ class Supervisor:
             worker, hello_due = self.crew.take(now)
         except OSError as error:
             self.tell(WorkerSpawned(epoch))
-            message = f"No worker process can be started: {clean_line(error.strerror or str(error))}."
-            self.tell(WorkerEnded(epoch, Failure("internal", message)))
+            self.tell(WorkerEnded(epoch, not_started(error)))
             return
         self.worker = worker
         self.tell(WorkerSpawned(epoch))
@@ -224,7 +257,7 @@ class Supervisor:
         try:
             self.send(worker, self._mover.loading(spec))
         except (ProtocolError, UnicodeError):
-            self._fail_load(Failure("not_found", "The model's path is not text that can be sent to a worker."))
+            self._fail_load(NO_PATH)
             self.end_worker(Stage.QUIT, now)
 
     def _hear(self, event: Event, now: float) -> None:
@@ -237,6 +270,7 @@ class Supervisor:
             case Loaded():
                 if self.state.loaded is None:
                     self._due = None
+                    self._checker.settled()
                     self.tell(event)
                     self.crew.keep_a_spare(now)
                     self._mover.loaded(now)
@@ -269,9 +303,7 @@ class Supervisor:
 
     def _expect_progress(self, now: float) -> None:
         progress = self.state.progress
-        reading = progress is not None and progress.step in ("weights", "warmup")
-        seconds = self._deadlines.weights_stall if reading else self._deadlines.load_stall
-        self._due = Due(Wait.LOAD, now + seconds)
+        self._due = Due(Wait.LOAD, now + stall(None if progress is None else progress.step, self._deadlines))
 
     def _overdue(self, wait: Wait, now: float) -> None:
         worker, turn, failure = self.worker, self.state.turn, None
@@ -294,15 +326,15 @@ class Supervisor:
             self.crew.drop_spare(Stage.NOTHING if child.eof else Stage.KILL, now)
         if child is self._mover.beside:
             self._mover.lose_beside(now, Stage.NOTHING if child.eof else Stage.KILL)
+        if child is self._checker.child:
+            self._checker.lose(Stage.NOTHING if child.eof else Stage.KILL, now)
         if child is not self.worker:
             return
         if self.state.phase is Phase.STOPPING and self.state.loaded is None and not self.state.replacing:
             self._fail_load(CANCELLED)
             self.end_worker(Stage.KILL, now)
         elif child.garbled is not None:
-            message = "The worker sent something that cannot be understood and was ended."
-            failure = Failure("internal", message, clean_line(str(child.garbled)), "Load again, and report it.")
-            self.end_worker(Stage.KILL, now, failure=failure)
+            self.end_worker(Stage.KILL, now, failure=garbled(child.garbled))
         else:
             self.end_worker(Stage.NOTHING, now, explain=True)
 
@@ -320,8 +352,8 @@ class Supervisor:
         self.crew.end(worker, stage, now, epoch=self.state.epoch, failure=failure, explain=explain)
 
     def _fail_load(self, failure: Failure) -> None:
-        """A load failed: what was up before comes back by itself where a move knows of it."""
-        if not self._mover.load_failed(failure):
+        """A load failed: what was up before comes back by itself."""
+        if not self._mover.load_failed(failure) and not self._checker.load_failed(failure):
             self.tell(LoadFailed(failure))
 
     def _bury(self, ending: Ending, now: float) -> None:
@@ -339,7 +371,10 @@ class Supervisor:
             self.tell(WorkerRetired(ending.epoch))
             return
         self._mover.give_up(now)
+        if failure is not None and self._checker.load_failed(failure):
+            failure = None
         self.tell(WorkerEnded(ending.epoch, failure))
+        self._checker.buried()
 
     # For the mover
 

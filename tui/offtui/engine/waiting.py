@@ -7,9 +7,12 @@ import msgspec
 
 from offtui.engine.child import Deadlines
 from offtui.engine.state import Phase
+from offtui.protocol.events import LoadStep
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import Message, Sampling
 from offtui.text import clean_line
+
+NO_PATH = Failure("not_found", "The model's path is not text that can be sent to a worker.")
 
 
 class TurnAsked(msgspec.Struct, frozen=True):
@@ -35,6 +38,27 @@ class Due(NamedTuple):
 
     wait: Wait
     time: float
+
+
+def stall(step: LoadStep | None, deadlines: Deadlines) -> float:
+    """Seconds that a load may be silent in a step."""
+    return deadlines.weights_stall if step in ("weights", "warmup") else deadlines.load_stall
+
+
+def not_started(error: OSError) -> Failure:
+    """What is said where the system refuses a process."""
+    return Failure("internal", f"No worker process can be started: {clean_line(error.strerror or str(error))}.")
+
+
+def not_sent(error: Exception) -> Failure:
+    """What is said of a conversation that cannot be encoded."""
+    return Failure("internal", f"The conversation cannot be sent to the worker: {clean_line(str(error))}")
+
+
+def garbled(error: Exception) -> Failure:
+    """What is said of a worker that talks nonsense."""
+    message = "The worker sent something that cannot be understood and was ended."
+    return Failure("internal", message, clean_line(str(error)), "Load again, and report it.")
 
 
 def overdue(wait: Wait, deadlines: Deadlines, evidence: str) -> Failure:
