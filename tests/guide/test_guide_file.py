@@ -60,6 +60,10 @@ def test_the_template_keeps_all_turns_and_leaves_out_system_messages() -> None:
     assert rendered == f"{USER} que es la vram{ASSISTANT}Memoria.{END}{USER} thanks"
 
 
+def test_it_asks_to_be_sampled_greedily(header: dict[str, Any]) -> None:
+    assert header["general.sampling.temp"] == 0.0
+
+
 def test_llama_cpp_cuts_text_as_the_training_did(header: dict[str, Any]) -> None:
     tokenizers = pytest.importorskip("tokenizers")
     vocabulary = {token: index for index, token in enumerate(header["tokenizer.ggml.tokens"])}

@@ -56,6 +56,7 @@ def _write_header(writer: GGUFWriter, model: Guide) -> None:
     writer.add_rope_freq_base(shape.rope_freq_base)
     writer.add_vocab_size(shape.n_vocab)
     writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
+    writer.add_float32("general.sampling.temp", 0.0)  # it knows its answers by heart: chance would only mix them up
 
 
 def _write_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
