@@ -207,7 +207,7 @@ def test_no_text_takes_long_to_lay_out(text: str) -> None:
     markdown_lines("warm up", 80)
     before = time.process_time()
     lines = markdown_lines(clean(text), 80)
-    assert time.process_time() - before < 0.5
+    assert time.process_time() - before < 5  # a hang, not a benchmark: machines are shared
     assert all(line_cells(line) <= 80 for line in lines)
 
 
