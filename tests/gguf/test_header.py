@@ -77,7 +77,7 @@ def test_a_header_of_a_large_vocabulary_is_quick(tmp_path: Path) -> None:
     read_header(str(path))
     start = time.perf_counter()
     assert read_header(str(path)).n_vocab == 256_000
-    assert time.perf_counter() - start < 0.5  # 60 ms on an idle machine: tests/bench measures that
+    assert time.perf_counter() - start < 3  # 60 ms on an idle machine: tests/bench measures that
 
 
 def test_a_log_callback_that_was_installed_is_installed_again(tiny: Path) -> None:
