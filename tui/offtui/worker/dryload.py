@@ -6,7 +6,6 @@ a line of JSON, each as soon as it is known. A disposable process: llama.cpp may
 backend lives until it ends. The parent sets the deadline.
 """
 
-import ctypes
 import os
 import re
 import sys
@@ -19,12 +18,12 @@ from offtui.plan.probe import DevicesReply, DryPoint, DryRequest, DryResult
 from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
 from offtui.units import MIB
-from offtui.worker import ledger, llama, rpc
-from offtui.worker.failures import WorkerError, diagnose, fail
+from offtui.worker import ledger, llama
+from offtui.worker.failures import WorkerError, diagnose
 from offtui.worker.header import UnreadableModel, read_header
 from offtui.worker.llama import api
 from offtui.worker.logring import LogRing
-from offtui.worker.overrides import on_cpu
+from offtui.worker.parameters import add_rpc_devices, context_parameters, model_parameters, model_path
 
 _KV_INT, _KV_STR = 0, 3
 _CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): size =\s+([\d.]+) MiB")
@@ -35,7 +34,7 @@ def dry_loads(request: DryRequest, log: LogRing) -> Iterator[DryResult]:
     """Try the points one after the other in this process."""
     try:
         header = read_header(request.spec.model)
-        _add_rpc(request.spec.rpc)
+        add_rpc_devices(request.spec.rpc, log)
     except (WorkerError, UnreadableModel) as error:
         for point in request.points:
             yield DryResult(point, failure=error.failure)
@@ -50,44 +49,25 @@ def dry_loads(request: DryRequest, log: LogRing) -> Iterator[DryResult]:
             yield DryResult(point, failure=error.failure)
 
 
-def devices(endpoints: Sequence[str]) -> DevicesReply:
+def devices(endpoints: Sequence[str], log: LogRing) -> DevicesReply:
     """Every device of this process, those of the RPC endpoints among them."""
     try:
-        _add_rpc(endpoints)
+        add_rpc_devices(endpoints, log)
     except WorkerError as error:
         return DevicesReply(devices=(), failure=error.failure)
     return DevicesReply(devices=llama.all_device_facts())
 
 
-def _add_rpc(endpoints: Sequence[str]) -> None:
-    if endpoints and not llama.has_rpc():
-        raise fail("rpc_unreachable", "The installed llama.cpp was built without RPC, so --rpc cannot be used.")
-    for endpoint in endpoints:
-        failure = rpc.check(endpoint)
-        if failure is not None:
-            raise WorkerError(failure)
-        if not llama.add_rpc_server(endpoint):
-            raise fail("rpc_mismatch", f"The RPC device {endpoint} was refused.")
-
-
 def _dry_load(spec: LoadSpec, point: DryPoint, overrides: Any, log: LogRing) -> DryResult:
-    parameters = api.llama_model_default_params()
+    parameters = model_parameters(spec, point.n_gpu_layers, point.on_cpu)
     parameters.no_alloc = True
     parameters.load_mode = llama.LOAD_MODE_NONE  # any other asserts under no_alloc
-    parameters.n_gpu_layers = point.n_gpu_layers
-    parameters.main_gpu = spec.main_gpu
     parameters.kv_overrides = overrides
-    if spec.tensor_split:
-        shares = (ctypes.c_float * api.llama_max_devices())(*spec.tensor_split)
-        parameters.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
-    kept = on_cpu(point.on_cpu)
-    if kept is not None:
-        parameters.tensor_buft_overrides = ctypes.cast(kept, ctypes.c_void_p)
-    model = api.llama_model_load_from_file(os.fsencode(spec.model), parameters)
+    model = api.llama_model_load_from_file(model_path(spec), parameters)
     if not model:
         raise diagnose(log.errors or log.lines, "llama.cpp would not load it")
     try:
-        context = api.llama_init_from_model(model, _context_parameters(spec))
+        context = api.llama_init_from_model(model, context_parameters(spec, spec.flash_attn))
         if not context:
             raise diagnose(log.errors or log.lines, "llama.cpp would not create the context")
         result = _result(spec, point, log.lines)
@@ -95,21 +75,6 @@ def _dry_load(spec: LoadSpec, point: DryPoint, overrides: Any, log: LogRing) -> 
         return result
     finally:
         api.llama_model_free(model)
-
-
-def _context_parameters(spec: LoadSpec) -> Any:
-    parameters = api.llama_context_default_params()
-    parameters.n_ctx = spec.n_ctx or 0
-    parameters.n_batch = spec.n_batch
-    parameters.n_ubatch = spec.n_ubatch
-    parameters.n_seq_max = 1
-    parameters.n_outputs_max = 1
-    parameters.type_k = llama.CACHE_TYPES[spec.type_k]
-    parameters.type_v = llama.CACHE_TYPES[spec.type_v]
-    parameters.flash_attn_type = llama.FLASH_ATTN[spec.flash_attn]
-    parameters.offload_kqv = spec.offload_kqv
-    parameters.swa_full = False
-    return parameters
 
 
 def _overrides(arch: str, n_vocab: int) -> Any:
@@ -154,7 +119,7 @@ def main() -> int:
     log = LogRing()
     log.install()
     if sys.argv[1:2] == ["--devices"]:
-        os.write(out, msgspec.json.encode(devices(sys.argv[2:])) + b"\n")
+        os.write(out, msgspec.json.encode(devices(sys.argv[2:], log)) + b"\n")
         sys.stderr.flush()
         os._exit(0)
     try:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from offtui.errors import LoadError
 from offtui.gguf.header import Header
 from offtui.plan.choose import choose
 from offtui.plan.settings import Settings
@@ -21,12 +20,12 @@ from offtui.protocol.requests import Load
 from offtui.protocol.spec import FlashAttn, LoadSpec
 from offtui.text import clean_line
 from offtui.units import size_text
-from offtui.worker import layout, ledger, llama, rpc
+from offtui.worker import layout, ledger, llama
 from offtui.worker.failures import WorkerError, diagnose, fail
-from offtui.worker.header import read_header
+from offtui.worker.header import UnreadableModel, read_header
 from offtui.worker.llama import api
 from offtui.worker.logring import LogRing
-from offtui.worker.overrides import on_cpu
+from offtui.worker.parameters import add_rpc_devices, context_parameters, model_parameters, model_path
 from offtui.worker.sampling import file_defaults
 from offtui.worker.template import ChatTemplate
 from offtui.worker.threads import default_threads
@@ -113,7 +112,7 @@ class Loader:
         started = time.monotonic()
         self._log.clear()
         self._step("devices")
-        self._add_rpc()
+        add_rpc_devices(self._spec.rpc, self._log)
         self._await_memory()
         self._step("header")
         header = self._read_header()
@@ -144,25 +143,6 @@ class Loader:
             raise fail("cancelled", "The load was cancelled.")
         self._report(LoadProgress(step, fraction))
 
-    def _add_rpc(self) -> None:
-        if self._spec.rpc and not llama.has_rpc():
-            raise fail(
-                "rpc_unreachable",
-                "The installed llama.cpp was built without RPC, so --rpc cannot be used.",
-                advice='Install it again with CMAKE_ARGS="-DGGML_RPC=on"; `offtui doctor` shows the command.',
-            )
-        for endpoint in self._spec.rpc:
-            failure = rpc.check(endpoint)
-            if failure is not None:
-                raise WorkerError(failure)
-            if not llama.add_rpc_server(endpoint):
-                raise fail(
-                    "rpc_mismatch",
-                    f"The RPC device {endpoint} was refused.",
-                    evidence=next(iter(reversed(self._log.errors)), ""),
-                    advice="Use the same version of llama-cpp-python on both machines.",
-                )
-
     def _await_memory(self) -> None:
         """Give a driver the moment it needs to take back what an earlier process held."""
         deadline = time.monotonic() + AWAIT_SECONDS
@@ -176,9 +156,8 @@ class Loader:
     def _read_header(self) -> Header:
         try:
             header = read_header(self._spec.model)
-        except LoadError as error:
-            failure = getattr(error, "failure", None)
-            raise (WorkerError(failure) if failure else fail("unsupported", str(error))) from error
+        except UnreadableModel as error:
+            raise WorkerError(error.failure) from error
         name = Path(self._spec.model).name
         if header.kind in _NO_KIND:
             raise fail("no_tokenizer", f"{name} is {_NO_KIND[header.kind]}.", advice="Choose a chat model.")
@@ -197,7 +176,6 @@ class Loader:
             return wanted or 0
         if wanted is not None:
             return wanted
-
         choice = choose(header, self._spec, offload_devices(devices), psutil.virtual_memory().available)
         self._notices.append(choice.why)
         return choice.n_gpu_layers
@@ -239,16 +217,7 @@ class Loader:
         return wanted
 
     def _load_weights(self, spec: LoadSpec) -> Any:
-        parameters = api.llama_model_default_params()
-        parameters.n_gpu_layers = spec.n_gpu_layers
-        parameters.main_gpu = spec.main_gpu
-        parameters.load_mode = llama.LOAD_MODE_MMAP if spec.use_mmap else llama.LOAD_MODE_NONE
-        if spec.tensor_split:
-            shares = (ctypes.c_float * api.llama_max_devices())(*spec.tensor_split)
-            parameters.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
-        kept = on_cpu(spec.on_cpu)
-        if kept is not None:
-            parameters.tensor_buft_overrides = ctypes.cast(kept, ctypes.c_void_p)
+        parameters = model_parameters(spec, spec.n_gpu_layers, spec.on_cpu)
         self._step("weights")  # before the file is mapped: reading it from a slow disk takes minutes without a word
         last, told = 0.0, time.monotonic()
 
@@ -262,7 +231,7 @@ class Loader:
 
         callback = api.llama_progress_callback(progress)
         parameters.progress_callback = callback
-        model = api.llama_model_load_from_file(spec.model.encode(errors="surrogateescape"), parameters)
+        model = api.llama_model_load_from_file(model_path(spec), parameters)
         if not model:
             if self._flags.load_cancelled:
                 raise fail("cancelled", "The load was cancelled.")
@@ -278,19 +247,9 @@ class Loader:
         return vocab
 
     def _create_context(self, model: Any, spec: LoadSpec) -> Any:
-        parameters = api.llama_context_default_params()
-        parameters.n_ctx = spec.n_ctx
-        parameters.n_batch = spec.n_batch
-        parameters.n_ubatch = spec.n_ubatch
-        parameters.n_seq_max = 1
-        parameters.n_outputs_max = 1
+        parameters = context_parameters(spec, self._flash_attn)
         parameters.n_threads = spec.n_threads
         parameters.n_threads_batch = spec.n_threads_batch
-        parameters.type_k = llama.CACHE_TYPES[spec.type_k]
-        parameters.type_v = llama.CACHE_TYPES[spec.type_v]
-        parameters.flash_attn_type = llama.FLASH_ATTN[self._flash_attn]
-        parameters.offload_kqv = spec.offload_kqv
-        parameters.swa_full = False
         parameters.no_perf = False
         parameters.abort_callback = llama.strlen_callback(api.ggml_abort_callback)
         parameters.abort_callback_data = ctypes.cast(self._flags.abort, ctypes.c_void_p)

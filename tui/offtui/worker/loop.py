@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, assert_never
 
-from offtui.errors import LoadError, ProtocolError
+from offtui.errors import ProtocolError
 from offtui.gguf.header import Header
 from offtui.protocol.carry import Manifest
 from offtui.protocol.codec import encode, request_reader
@@ -40,7 +40,7 @@ from offtui.protocol.requests import (
 from offtui.text import clean_line
 from offtui.worker import carry, llama
 from offtui.worker.failures import WorkerError
-from offtui.worker.header import read_header
+from offtui.worker.header import UnreadableModel, read_header
 from offtui.worker.loader import Flags, LoadedModel, Loader
 from offtui.worker.logring import LogRing
 from offtui.worker.sequence import Sequence
@@ -210,9 +210,8 @@ class Worker:
 def _header_read(path: str) -> HeaderRead:
     try:
         return HeaderRead(path, _facts(read_header(path)))
-    except LoadError as error:
-        failure = getattr(error, "failure", None) or Failure("unsupported", clean_line(str(error)))
-        return HeaderRead(path, None, failure)
+    except UnreadableModel as error:
+        return HeaderRead(path, None, error.failure)
 
 
 def _facts(header: Header) -> HeaderFacts:

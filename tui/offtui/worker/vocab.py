@@ -49,7 +49,7 @@ class Vocab:
 
     def has(self, text: str) -> bool:
         """Whether ``text`` is one token."""
-        return len(self._tokenize(text)) == 1
+        return len(self.tokenize_on(text)) == 1
 
     def is_end(self, token: int) -> bool:
         """Whether the model ends its answer with this token."""
@@ -64,14 +64,10 @@ class Vocab:
 
     def tokenize(self, text: str) -> list[int]:
         """Tokens of a rendered prompt: control tokens parsed, begin-of-sequence set where the model wants it once."""
-        tokens = self._tokenize(text)
+        tokens = self.tokenize_on(text)
         if self.adds_bos and (not tokens or tokens[0] != self.bos) and self.bos is not None:
             tokens.insert(0, self.bos)
         return tokens
-
-    def tokenize_on(self, text: str) -> list[int]:
-        """Tokens of text that follows other text."""
-        return self._tokenize(text)
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token; of control tokens only the marks of reasoning have any."""
@@ -88,7 +84,8 @@ class Vocab:
             size = api.llama_token_to_piece(self._vocab, token, self._buffer, len(self._buffer), 0, special)
         return self._buffer.raw[: max(size, 0)]
 
-    def _tokenize(self, text: str) -> list[int]:
+    def tokenize_on(self, text: str) -> list[int]:
+        """Tokens of text that follows other text: control tokens parsed, nothing added."""
         raw = text.encode("utf-8", "replace")
         room = len(raw) + 8
         array = (ctypes.c_int32 * room)()
