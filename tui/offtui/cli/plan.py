@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import Final, get_args
 
-import psutil
-
 from offtui import config
 from offtui.cli.exits import EXIT_CODES, complain, report
 from offtui.cli.options import argument_type, options_from, parse_endpoint
@@ -18,6 +16,7 @@ from offtui.cli.plan_text import models_text, plans_text
 from offtui.engine import prober
 from offtui.errors import UsageError
 from offtui.gguf.header import Header
+from offtui.memory import ram_available
 from offtui.monitor.bandwidth import ram_bandwidth
 from offtui.options import Options
 from offtui.plan import target as targets
@@ -177,7 +176,7 @@ def _plan(header: Header, arguments: argparse.Namespace, options: Options, found
     plans: list[Plan] = []
     for target in found:
         line = fit(target.machine)
-        ram = psutil.virtual_memory().available if target.here else None
+        ram = ram_available() if target.here else None
         plan = make_plan(model, settings, target, line, strategy=arguments.placement, ram_available=ram, n_past=N_PAST)
         probe = target.here and bool(target.devices) if arguments.probe is None else arguments.probe
         if probe and plan.table.placement == "layers":

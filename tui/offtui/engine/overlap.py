@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 
-import psutil
 from msgspec.structs import replace
 
 from offtui.engine.state import SessionState
+from offtui.memory import ram_available
 from offtui.plan.choose import budgets
 from offtui.plan.settings import Device
 from offtui.protocol.events import Loaded
@@ -34,7 +34,7 @@ def beside(state: SessionState, spec: LoadSpec, used: Sequence[str]) -> LoadSpec
     if loaded is None or not same_model(loaded, spec):
         return None
     slots = free_slots(spec.rpc, used)
-    if slots is None or not both_fit(loaded, state.memory, spec, psutil.virtual_memory().available):
+    if slots is None or not both_fit(loaded, state.memory, spec, ram_available()):
         return None
     return replace(spec, rpc=slots)
 

@@ -10,8 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import psutil
-
+from offtui.memory import ram_available
 from offtui.protocol.carry import Manifest
 from offtui.units import MIB, size_text
 
@@ -39,7 +38,7 @@ def parcel(size: int, folder: Path) -> Parcel:
     Raises:
         OSError: there is no such room; the text says so.
     """
-    if hasattr(os, "memfd_create") and psutil.virtual_memory().available >= size + _RESERVE:
+    if hasattr(os, "memfd_create") and ram_available() >= size + _RESERVE:
         return Parcel(os.memfd_create("offtui-kv"))
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free

@@ -7,6 +7,8 @@ from typing import Final
 
 import psutil
 
+from offtui.memory import ram_available
+
 SIZE: Final = 32 * 1024 * 1024
 """Bytes per thread: more than the caches of most processors hold."""
 SECONDS: Final = 0.1
@@ -17,7 +19,7 @@ DECODING_SHARE: Final = 0.7
 def ram_bandwidth() -> float | None:
     """Bytes per second that decoding may read from RAM; ``None`` where there is too little RAM free to try."""
     n_threads = max(min((psutil.cpu_count(logical=False) or 1), 8), 1)
-    if psutil.virtual_memory().available < 8 * n_threads * SIZE:
+    if ram_available() < 8 * n_threads * SIZE:
         return None
     moved = [0] * n_threads
     spans = [0.0] * n_threads

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from offtui.monitor.cgroup import memory_limit
+from offtui.memory import memory_limit
 from offtui.monitor.sample import HostSample, ProcessSample
 
 SHORTEST = 0.04
@@ -112,15 +112,6 @@ class ProcessReader:
             self._share = max(0.0, (used - self._last[1]) / (now - self._last[0]))
             self._last = now, used
         return ProcessSample(pid, rss, self._share)
-
-
-def available_memory(root: Path = Path("/")) -> tuple[int, int]:
-    """RAM in bytes, total and available, within a container's limit."""
-    ram = psutil.virtual_memory()
-    limit = memory_limit(root)
-    if limit is None or limit.total >= ram.total:
-        return int(ram.total), int(ram.available)
-    return limit.total, min(int(ram.available), limit.available)
 
 
 def _swap() -> tuple[int | None, int | None]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from offtui.monitor.host import available_memory
+from offtui import memory
 from offtui.monitor.probe import Reading
 from offtui.monitor.processes import process_name
 from offtui.monitor.sample import GpuProcess, GpuSample
@@ -63,7 +63,7 @@ class Nvml:
         *,
         clock: Callable[[], float] = time.monotonic,
         retry: float = RETRY,
-        ram: Callable[[], tuple[int, int]] = available_memory,
+        ram: Callable[[], tuple[int, int]] = memory.ram,
         name_of: Callable[[int], str] = process_name,
     ) -> None:
         self._clock = clock

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import ParamSpec, Protocol
 
 import msgspec
-import psutil
 
 from offtui import paths
 from offtui.engine import prober
@@ -17,6 +16,7 @@ from offtui.engine.moves import MoveEnded
 from offtui.engine.prober import Leash
 from offtui.engine.state import LoadWanted, Occurrence, Phase, SessionState, WorkerEnded
 from offtui.gguf.header import Header
+from offtui.memory import ram_available
 from offtui.monitor.bandwidth import ram_bandwidth
 from offtui.monitor.sample import Sample
 from offtui.plan.choose import budgets
@@ -72,7 +72,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     read_headers: ReadHeaders = prober.read_headers
     dry_load: DryLoad = prober.dry_load
     bandwidth: Callable[[], float | None] = ram_bandwidth
-    ram_available: Callable[[], int] = lambda: int(psutil.virtual_memory().available)
+    ram_available: Callable[[], int] = ram_available
 
 
 class _Subject(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ import ctypes
 from typing import Any, Final
 
 import llama_cpp
-import psutil
 from llama_cpp import llama_cpp as _binding
 
+from offtui.memory import ram
 from offtui.protocol.facts import DeviceFacts, DeviceKind
 from offtui.protocol.spec import CacheType, FlashAttn
 from offtui.text import clean_line
@@ -86,9 +86,12 @@ def device_facts(device: ctypes.c_void_p) -> DeviceFacts:
     description = _text(_dev_description(device))
     if total.value <= 0:
         return DeviceFacts(name, kind, description, None, None)
-    # of the CPU ggml reports all RAM as free
-    left = psutil.virtual_memory().available if kind == "cpu" else free.value
-    return DeviceFacts(name, kind, description, min(left, total.value), total.value)
+    # of the CPU ggml reports all RAM as free, and of a container the whole machine's
+    if kind == "cpu":
+        most, left = ram()
+        most = min(most, total.value)
+        return DeviceFacts(name, kind, description, min(left, most), most)
+    return DeviceFacts(name, kind, description, min(free.value, total.value), total.value)
 
 
 def all_device_facts() -> tuple[DeviceFacts, ...]:

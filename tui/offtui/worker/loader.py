@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import psutil
 
 from offtui.gguf.header import Header
+from offtui.memory import ram_available
 from offtui.plan.choose import choose
 from offtui.plan.settings import Settings
 from offtui.plan.table import Model, Row, table
@@ -176,7 +176,7 @@ class Loader:
             return wanted or 0
         if wanted is not None:
             return wanted
-        choice = choose(header, self._spec, offload_devices(devices), psutil.virtual_memory().available)
+        choice = choose(header, self._spec, offload_devices(devices), ram_available())
         self._notices.append(choice.why)
         return choice.n_gpu_layers
 
@@ -185,7 +185,7 @@ class Loader:
         self._rows = table(Model.of(header), Settings.of(spec, header), offload_devices(devices)).rows
         row = self._rows[spec.n_gpu_layers or 0]
         ram, need = row.ram, _unmapped(row, spec)
-        available = psutil.virtual_memory().available
+        available = ram_available()
         if need > available:
             raise fail(
                 "out_of_memory",

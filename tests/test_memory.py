@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import psutil
 import pytest
 
-from offtui.monitor.cgroup import MemoryLimit, memory_limit
+from offtui.memory import MemoryLimit, memory_limit, ram
 from tests.fakes import sysfs
 
-GIB = 1024**3
+GIB, MIB = 1024**3, 1024**2
 UNLIMITED_V1 = 9223372036854771712
 
 
@@ -72,3 +73,19 @@ def test_the_group_that_leaves_least_decides(tmp_path: Path) -> None:
 )
 def test_no_limit(tmp_path: Path, files: dict[str, object]) -> None:
     assert memory_limit(sysfs.write(tmp_path, files)) is None
+
+
+def test_a_container_has_no_more_than_its_limit(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "0::/",
+        "sys/fs/cgroup/memory.max": 2 * MIB,
+        "sys/fs/cgroup/memory.current": MIB,
+        "sys/fs/cgroup/memory.stat": "inactive_file 0",
+    }
+    assert ram(sysfs.write(tmp_path, files)) == (2 * MIB, MIB)
+
+
+def test_without_a_limit_the_machine_is_the_limit(tmp_path: Path) -> None:
+    total, available = ram(tmp_path)
+    assert total == psutil.virtual_memory().total
+    assert 0 < available <= total

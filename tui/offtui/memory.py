@@ -1,9 +1,10 @@
-"""The memory a container may use: limits of control groups, versions 1 and 2, read as files."""
+"""The RAM this process may use: the machine's, within the limits of control groups, versions 1 and 2, read as files."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import psutil
 
 _UNLIMITED = 2**60
 """Bytes; version 1 writes a number near 2**63 where there is no limit."""
@@ -18,6 +19,24 @@ class MemoryLimit(msgspec.Struct, frozen=True):
     swap_total: int | None = None
     """``None`` where swap has no limit of its own."""
     swap_used: int | None = None
+
+
+def ram(root: Path = Path("/")) -> tuple[int, int]:
+    """RAM in bytes, total and available, within a container's limit.
+
+    Args:
+        root: where ``proc`` and ``sys`` lie.
+    """
+    machine = psutil.virtual_memory()
+    limit = memory_limit(root)
+    if limit is None or limit.total >= machine.total:
+        return int(machine.total), int(machine.available)
+    return limit.total, min(int(machine.available), limit.available)
+
+
+def ram_available() -> int:
+    """Bytes of RAM that may still be used."""
+    return ram()[1]
 
 
 def memory_limit(root: Path = Path("/")) -> MemoryLimit | None:
