@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 
 from offtui.cli.device import QUICK_DEATH_SECONDS
@@ -58,13 +57,35 @@ def test_a_server_that_dies_is_started_again() -> None:
     with RunningDevice() as device:
         (server,) = device.server_pids()
         # One that dies at once is given up: let this one be older than that.
-        while time.time() - psutil.Process(server).create_time() < QUICK_DEATH_SECONDS + 0.2:
-            time.sleep(0.05)
+        time.sleep(QUICK_DEATH_SECONDS + 0.1)
         os.kill(server, signal.SIGKILL)
         assert device.process.stdout is not None
         line = device.process.stdout.readline()
         assert "started again" in line
         assert "signal 9" in line
+
+
+def test_a_slot_that_dies_again_and_again_leaves_the_others_serving() -> None:
+    with RunningDevice(slots=2) as device:
+        assert device.process.stdout is not None
+        first = min(device.server_pids())
+        time.sleep(QUICK_DEATH_SECONDS + 0.1)
+        before = set(device.server_pids())
+        os.kill(first, signal.SIGKILL)
+        assert "started again" in device.process.stdout.readline()
+        (second,) = wait_for_new(device, before)
+        os.kill(second, signal.SIGKILL)
+        assert "given up" in device.process.stdout.readline()
+        (other,) = set(device.server_pids())
+        assert other in before
+        assert device.process.poll() is None
+
+
+def wait_for_new(device: RunningDevice, before: set[int]) -> set[int]:
+    deadline = time.monotonic() + 10
+    while not (new := set(device.server_pids()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return new
 
 
 def test_a_port_that_is_taken_is_said() -> None:

@@ -20,25 +20,12 @@ from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.errors import OfftuiError, UsageError
 from offtui.options import Options
 from offtui.protocol.events import Loaded, LoadFailed, LoadProgress, Piece, Stop, TurnEnded, TurnFailed
-from offtui.protocol.facts import DeviceKind, Failure, LayerCount, Timings
+from offtui.protocol.facts import DeviceLedger, Failure, LayerCount, Timings
 from offtui.protocol.spec import Message
 
 _TURN = 1
 _DIM, _UNDIM = "\x1b[2m", "\x1b[22m"
 _ERASE_LINE = "\r\x1b[K"
-
-
-class DeviceBytes(msgspec.Struct, frozen=True):
-    """What lies on one device, in bytes."""
-
-    name: str
-    kind: DeviceKind
-    weights: int
-    kv: int
-    compute: int
-    layers: int
-    mapped: int
-    """Of ``weights``: pages of the file, which the system can drop; a repacked copy may lie beside them."""
 
 
 class AnswerTimings(msgspec.Struct, frozen=True):
@@ -60,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str
     model: str
     n_gpu_layers: LayerCount
-    devices: tuple[DeviceBytes, ...]
+    devices: tuple[DeviceLedger, ...]
     timings: AnswerTimings
     stop: Stop
     n_ctx: int
@@ -273,9 +260,7 @@ def _answer(model: str, loaded: Loaded, text: str, reasoning: str, ended: TurnEn
         reasoning=reasoning,
         model=model,
         n_gpu_layers=loaded.layers,
-        devices=tuple(
-            DeviceBytes(d.name, d.kind, d.weights, d.kv, d.compute, d.layers, d.mapped) for d in loaded.devices
-        ),
+        devices=loaded.devices,
         timings=_timings(loaded.load_seconds, ended.timings),
         stop=ended.stop,
         n_ctx=loaded.n_ctx,

@@ -14,6 +14,7 @@ import time
 from types import FrameType
 from typing import IO, Final, NamedTuple
 
+from offtui.engine.child import WORKER_COMMAND
 from offtui.errors import OfftuiError, UsageError
 from offtui.text import clean_line
 
@@ -93,14 +94,19 @@ def _serve(servers: "list[_Server]") -> int:
         server.wait_ready()
         print(f"Serving {server.devices()} at {server.endpoint}, one client at a time.", flush=True)
     print(f"Use it with: offtui --rpc {servers[0].reachable}   (Ctrl+C ends)", flush=True)
-    while True:
+    serving = set(range(len(servers)))
+    while serving:
         slot, code = exits.get()
         server = servers[slot]
-        if server.age() < QUICK_DEATH_SECONDS:
-            raise OfftuiError(f"The server at {server.endpoint} ended at once: {server.last_words(code)}.")
-        print(f"offtui: the server at {server.endpoint} ended ({server.last_words(code)}); started again.",
-              file=sys.stderr, flush=True)  # fmt: skip
-        server.start(exits)
+        gives_up = server.age() < QUICK_DEATH_SECONDS
+        what = "ended at once and is given up" if gives_up else "ended and was started again"
+        line = f"offtui: the server at {server.endpoint} {what}: {server.last_words(code)}."
+        print(line, file=sys.stderr, flush=True)
+        if gives_up:
+            serving.remove(slot)
+        else:
+            server.start(exits)
+    raise OfftuiError("No server is left.")
 
 
 class _Server:
@@ -111,7 +117,7 @@ class _Server:
         self.reachable = f"{socket.gethostname() if host == '0.0.0.0' else host}:{port}"
         """Where a client finds it."""
         self._slot = slot
-        self._command = [sys.executable, "-P", "-m", "offtui.worker", "--serve", self.endpoint]
+        self._command = [*WORKER_COMMAND, "--serve", self.endpoint]
         if threads is not None:
             self._command += ["--threads", str(threads)]
         self._process: subprocess.Popen[bytes] | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from offtui import config
+from offtui.engine.child import WORKER_COMMAND
 from offtui.errors import UsageError
 from offtui.gguf.library import cache_folders, default_folders
 from offtui.monitor.amdgpu import AmdGpu
@@ -22,7 +23,7 @@ from offtui.monitor.probe import Probe, Reading
 from offtui.protocol.facts import DeviceFacts
 from offtui.text import clean, clean_line
 
-DESCRIBE = (sys.executable, "-P", "-m", "offtui.worker", "--describe")
+DESCRIBE = (*WORKER_COMMAND, "--describe")
 DEADLINE = 20.0
 """Seconds for a worker to say what llama.cpp has; starting a GPU's driver may take several."""
 DRIVER_DEADLINE = 5.0

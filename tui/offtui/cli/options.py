@@ -37,7 +37,13 @@ def add_session_options(parser: argparse.ArgumentParser, *, inherit: bool = Fals
     default = argparse.SUPPRESS if inherit else None
     group = parser.add_argument_group("model")
     add = group.add_argument
-    add("--model", metavar="PATH", default=default, help="GGUF to load (else the config's, else the built-in guide)")
+    add(
+        "--model",
+        type=argument_type(_path),
+        metavar="PATH",
+        default=default,
+        help="GGUF to load (else the config's, else the built-in guide)",
+    )
     add(
         "-ngl",
         "--n-gpu-layers",
@@ -66,11 +72,12 @@ def options_from(arguments: argparse.Namespace, config: Config) -> Options:
     Raises:
         UsageError: a value in the config makes no sense.
     """
+    model = arguments.model or _config_model(config)
     return Options(
-        model=arguments.model or _config_model(config),
-        n_gpu_layers=_layers(arguments.n_gpu_layers, config),
+        model=model,
+        n_gpu_layers=_layers(arguments.n_gpu_layers, config if model else Config()),
         rpc=tuple(dict.fromkeys([*_checked("rpc", parse_endpoint, config.rpc), *(arguments.rpc or ())])),
-        n_ctx=arguments.ctx or _config_tokens(config),
+        n_ctx=arguments.ctx or config.n_ctx,
         sampling=Sampling(temperature=arguments.temp, seed=arguments.seed, max_tokens=arguments.max_tokens),
         config=config,
     )
@@ -106,22 +113,21 @@ def parse_endpoint(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise UsageError("the path is empty")
+    return text
+
+
 def _layers(asked: int | None, config: Config) -> int | None:
+    """The config's count is meant for a model of the user's, not for the guide, which has few layers."""
     if asked is not None:
         return None if asked == AUTO else asked
-    if config.n_gpu_layers is not None and config.n_gpu_layers < 0:
-        raise UsageError(f"The config's n_gpu_layers is {config.n_gpu_layers}; give 0 or more, or leave it out.")
     return config.n_gpu_layers
 
 
 def _config_model(config: Config) -> str | None:
     return str(Path(config.model).expanduser()) if config.model else None
-
-
-def _config_tokens(config: Config) -> int | None:
-    if config.n_ctx is not None and config.n_ctx <= 0:
-        raise UsageError(f"The config's n_ctx is {config.n_ctx}; give 1 or more, or leave it out.")
-    return config.n_ctx
 
 
 def _checked(field: str, parse: Callable[[str], str], values: tuple[str, ...]) -> list[str]:
