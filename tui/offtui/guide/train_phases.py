@@ -48,7 +48,7 @@ class Phase:
 
 LEARN = Phase(
     "learn",
-    1000,
+    1300,
     60,
     "swlwswlwsw",
     26,
