@@ -54,7 +54,7 @@ def open_database(file: Path) -> tuple[sqlite3.Connection, str]:
     notice = ""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(file):
+        with alone(file):
             try:
                 return _open(file), ""
             except sqlite3.Error as error:
@@ -132,7 +132,7 @@ def _reading(file: Path, mode: str) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _alone(file: Path) -> Generator[None]:
+def alone(file: Path) -> Generator[None]:
     """No other offtui opens or sets aside the file meanwhile."""
     with open(file.with_name(f"{file.name}.lock"), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,0 +1,128 @@
+"""A chat as it is kept: messages as a tree, what each answer was written with, and what a list says of a chat."""
+
+import secrets
+import threading
+import time
+from typing import Literal
+
+import msgspec
+
+from offtui.protocol.facts import LayerCount
+from offtui.protocol.spec import Role
+from offtui.units import rate_text, seconds_text
+
+State = Literal["open", "done", "stopped", "failed"]
+"""Of a message: being written, complete, broken off with what came, without an answer."""
+
+_lock = threading.Lock()
+_newest = 0
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def new_message_id() -> int:
+    """A number that no other message has, of this offtui or another; later ones are greater. 63 bits."""
+    global _newest
+    with _lock:
+        _newest = max(_newest + 1, (time.time_ns() // 1000) << 12 | secrets.randbits(12))
+        return _newest
+
+
+def new_chat_id() -> str:
+    """Eight letters that no other chat has."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(8))
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer was written with, and how fast. Seconds, tokens, tokens per second; ``None``: unknown."""
+
+    model: str = ""
+    quant: str = ""
+    n_gpu_layers: LayerCount | None = None
+    n_ctx: int | None = None
+    prompt_tokens: int | None = None
+    reused_tokens: int | None = None
+    """Of the prompt's, taken from the KV cache."""
+    tokens: int | None = None
+    """Of the answer."""
+    ttft_seconds: float | None = None
+    prompt_tps: float | None = None
+    tps: float | None = None
+    stop: str = ""
+    """Why it ended: ``end``, ``max_tokens``, ``context_full``, ``cancelled`` …"""
+
+    def text(self) -> str:
+        """``28/37 layers · 31.4 t/s · first token 210 ms``; what is unknown is left out."""
+        parts: list[str] = []
+        if self.n_gpu_layers is not None:
+            parts.append(f"{self.n_gpu_layers.got}/{self.n_gpu_layers.max} layers")
+        if self.tps is not None:
+            parts.append(f"{rate_text(self.tps)} t/s")
+        if self.ttft_seconds is not None:
+            parts.append(f"first token {seconds_text(self.ttft_seconds)}")
+        return " · ".join(parts)
+
+
+class StoredMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One message; siblings, which have the same parent, are versions of one another."""
+
+    id: int
+    chat: str
+    parent: int | None
+    """``None``: it begins the chat."""
+    shown: int | None = None
+    """Which of its children is shown; ``None``, or one that is gone: the newest."""
+    role: Role
+    content: str
+    reasoning: str = ""
+    state: State = "done"
+    created: float
+    """Seconds since 1970."""
+    stamp: Stamp | None = None
+
+
+class ChatRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list says of a chat. Times are seconds since 1970."""
+
+    id: str
+    title: str
+    named: bool = False
+    """The title was given by the user."""
+    created: float
+    updated: float
+    """When the last message came."""
+    pinned: bool = False
+    model: str = ""
+    """That wrote the newest answer."""
+    tags: tuple[str, ...] = ()
+    messages: int = 0
+    """Of all branches."""
+    hit: int | None = None
+    """The newest message with the words searched for."""
+    excerpt: str = ""
+    """Of that message, around the words; one line."""
+
+
+class Chat(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole chat."""
+
+    row: ChatRow
+    system_prompt: str | None = None
+    """``None``: the config's."""
+    draft: str = ""
+    shown: int | None = None
+    """Which of the first messages is shown."""
+    messages: tuple[StoredMessage, ...] = ()
+    """All branches, oldest first."""
+
+    def branch(self) -> list[StoredMessage]:
+        """The messages that are shown, in order."""
+        children: dict[int | None, list[StoredMessage]] = {}
+        for message in self.messages:
+            children.setdefault(message.parent, []).append(message)
+        found: list[StoredMessage] = []
+        place, wanted = None, self.shown
+        while versions := children.pop(place, None):
+            chosen = next((version for version in versions if version.id == wanted), versions[-1])
+            found.append(chosen)
+            place, wanted = chosen.id, chosen.shown
+        return found
