@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from offtui.engine.ending import Ending
 from offtui.engine.state import Phase
 from offtui.protocol.facts import Failure, FailureKind
 from offtui.protocol.spec import LoadSpec
@@ -219,6 +220,21 @@ def autopsy(
         return _failure("internal", doing, "an error in its Python code", lines[-1], "Load again, and report it.")
     cause = "it does not end" if returncode is None else f"it ended by itself with status {returncode}"
     return _failure("crashed", doing, cause, lines[-1] if lines else "", "Load again.")
+
+
+def explanation(ending: Ending, phase: Phase, spec: LoadSpec | None) -> Failure | None:
+    """Why a worker that is reaped had to end; ``None`` where that was wanted.
+
+    Args:
+        ending: over, its child not yet closed.
+        phase: what the session was doing.
+        spec: what was loaded or being loaded.
+    """
+    if not ending.explain:
+        return ending.failure
+    code = None if ending.killed else ending.returncode
+    doing = Phase.LOADING if ending.beside else phase
+    return autopsy(code, ending.child.log_tail(), doing, spec, oom_killed=ending.child.oom_killed())
 
 
 def _by_signal(number: int, lines: list[str], doing: str) -> Failure:

@@ -6,7 +6,6 @@ costs the wish and nothing else. The process that found nothing wrong is the one
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
@@ -18,17 +17,10 @@ from offtui.engine.transfer import CANCELLED, Host
 from offtui.engine.waiting import NO_PATH, not_started
 from offtui.errors import ProtocolError
 from offtui.protocol.events import Event, HeaderRead, Hello
-from offtui.protocol.facts import Failure
+from offtui.protocol.facts import Failure, no_chat_model
 from offtui.protocol.requests import ReadHeader
 from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
-
-_KINDS: Final = {
-    "embedding": "is an embedding model and cannot chat",
-    "mmproj": "is a projector for images and no model itself",
-    "lora": "is a LoRA adapter and no model itself",
-    "vocabulary": "is a vocabulary without weights",
-}
 
 
 @dataclass(slots=True)
@@ -177,14 +169,7 @@ def _objection(read: Event, spec: LoadSpec) -> Failure | None:
         return read.failure
     if read.header is None:
         return Failure("internal", f"Nothing could be read of {_name(spec)}.")
-    if read.header.kind == "model":
-        return None
-    what = _KINDS.get(read.header.kind)
-    if what is None:
-        return Failure(
-            "unsupported", f"{_name(spec)} is of a kind that is not supported.", advice="Choose a chat model."
-        )
-    return Failure("no_tokenizer", f"{_name(spec)} {what}.", advice="Choose a chat model.")
+    return no_chat_model(read.header.kind, _name(spec))
 
 
 def _name(spec: LoadSpec) -> str:

@@ -10,16 +10,14 @@ Never blocks, and reads no clock; like the supervisor, whose part it is.
 
 from msgspec.structs import replace
 
-from offtui import paths
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
 from offtui.engine.ending import Stage
+from offtui.engine.handover import ask_for_cache, give_cache, note
 from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStep, MoveStepped, Progress
 from offtui.engine.overlap import same_model
-from offtui.engine.parcel import parcel
-from offtui.engine.transfer import CANCELLED, Host, Overlap, Transfer, cache_size, outcome, to_await
+from offtui.engine.transfer import CANCELLED, Host, Overlap, Transfer, outcome, to_await
 from offtui.engine.waiting import stall
-from offtui.errors import ProtocolError
 from offtui.protocol.events import (
     Event,
     Hello,
@@ -32,9 +30,8 @@ from offtui.protocol.events import (
     TurnPaused,
 )
 from offtui.protocol.facts import Failure
-from offtui.protocol.requests import CancelLoad, Load, Pause, RestoreState, Resume, SaveState
+from offtui.protocol.requests import CancelLoad, Load
 from offtui.protocol.spec import LoadSpec
-from offtui.text import clean_line
 
 
 class Mover:
@@ -138,7 +135,7 @@ class Mover:
         if move is None:
             return
         self._end_beside(move, now)
-        self._close(move)
+        move.close()
         turn = self._host.state.turn
         if failure is not None and turn is not None:
             self._host.tell(TurnFailed(turn.turn, failure))
@@ -153,18 +150,9 @@ class Mover:
         if move is None:
             return
         match event:
-            case TurnPaused():
-                move.paused = event
-                if move.step is MoveStep.SAVING and move.parcel is None:
+            case TurnPaused() | StateSaved():
+                if note(move, event):
                     self._saved(move, now)
-            case StateSaved():
-                if move.step is MoveStep.SAVING and move.parcel is not None:
-                    move.saved = event
-                    move.parcel.manifest = event.manifest
-                    if event.manifest is None:
-                        self._without(move, event.why, now)
-                    else:
-                        self._saved(move, now)
             case StateRestored():
                 if move.step is MoveStep.RESTORING and move.child is None:
                     self._finish(move, event, now)
@@ -196,7 +184,7 @@ class Mover:
             return False
         if move.failure is not None:
             self._transfer = None
-            self._close(move)
+            move.close()
             return False
         move.failure, move.step = failure, MoveStep.LOADING
         self._host.tell(MoveFailed(failure))
@@ -270,29 +258,12 @@ class Mover:
 
     def _save(self, move: Transfer, now: float) -> None:
         """Have the old worker halt its answer, and hand its cache over."""
-        host, worker, turn = self._host, self._host.worker, self._host.state.turn
-        size = cache_size(move.origin, host.state.n_past)
-        move.step, move.due = MoveStep.SAVING, now + self._deadlines.save + size / self._deadlines.carry_rate
-        host.tell(MoveStepped(MoveStep.SAVING))
-        if worker is None:
-            return
-        if turn is None and host.state.n_past == 0:
+        if not ask_for_cache(self._host, move, self._deadlines, now):
             self._saved(move, now)
-            return
-        if turn is not None:
-            host.send(worker, Pause(turn.turn))
-        try:
-            move.parcel = parcel(size, paths.state_dir())
-            host.send(worker, SaveState(), move.parcel.descriptor)
-        except OSError as error:
-            self._close(move)
-            move.why = f"The KV cache could not be kept: {clean_line(error.strerror or str(error))}."
-            if turn is None:
-                self._saved(move, now)
 
     def _without(self, move: Transfer, why: str, now: float) -> None:
         """Go on without the cache."""
-        self._close(move)
+        move.close()
         move.why = why
         self._saved(move, now)
 
@@ -310,16 +281,8 @@ class Mover:
 
     def _restore(self, move: Transfer, child: Child, now: float) -> None:
         """Give the next worker the cache, and the turn behind it."""
-        parcel = move.parcel
-        size = parcel.manifest.size if parcel is not None and parcel.manifest is not None else 0
-        move.step, move.due = MoveStep.RESTORING, now + self._deadlines.restore + size / self._deadlines.carry_rate
-        self._host.tell(MoveStepped(MoveStep.RESTORING))
-        try:
-            if parcel is not None and parcel.manifest is not None:
-                self._host.send(child, RestoreState(parcel.manifest), parcel.descriptor)
-                return
-        except (OSError, ProtocolError) as error:
-            move.why = f"The KV cache could not be handed over: {clean_line(str(error))}."
+        if give_cache(self._host, move, child, self._deadlines, now):
+            return
         nothing = StateRestored(0, 0, 0.0, move.why)
         if move.child is not None:
             self._hand_over(move, nothing, now)
@@ -351,7 +314,7 @@ class Mover:
         if restored.size:
             host.tell(restored)
         host.tell(MoveEnded(outcome(move, restored)))
-        self._close(move)
+        move.close()
         self._go_on(move, now)
         host.crew.keep_a_spare(now)
         host.again(move.later, move.stop_later, now)
@@ -374,25 +337,22 @@ class Mover:
 
     def _go_on(self, move: Transfer, now: float) -> None:
         """Have the session's worker take up the turn that was halted, if one was."""
-        worker, turn = self._host.worker, self._host.state.turn
-        if worker is not None and turn is not None and move.paused is not None:
-            self._host.send(worker, Resume(turn.turn, move.paused.state))
-            self._host.await_turn(now)
+        if move.paused is not None:
+            self._host.resume(move.paused.state, now)
 
     def _refuse(self, move: Transfer, failure: Failure) -> None:
         """The target is not to be had, and the old worker is up as before."""
         self._transfer = None
         move.failure = failure
-        self._close(move)
+        move.close()
         self._host.tell(MoveFailed(failure))
         self._host.tell(MoveEnded(outcome(move)))
 
     def _overdue(self, move: Transfer, now: float) -> None:
         move.due = None
         if move.child is not None and move.step is not MoveStep.SAVING:
-            child, restoring = move.child, move.step is MoveStep.RESTORING
-            move.child = None
-            self._host.crew.end(child, Stage.KILL, now, beside=True)
+            restoring = move.step is MoveStep.RESTORING
+            self._end_beside(move, now, Stage.KILL)
             message = "The next worker did not take the KV cache over" if restoring else "The load made no progress"
             self._beside_failed(move, Failure("timeout", f"{message} and was ended."), now)
             return
@@ -406,15 +366,10 @@ class Mover:
             self.give_up(now)
         self._host.end_worker(Stage.KILL, now, failure=Failure("timeout", f"{message} in time and was ended."))
 
-    def _end_beside(self, move: Transfer, now: float) -> None:
+    def _end_beside(self, move: Transfer, now: float, stage: Stage = Stage.QUIT) -> None:
         child, move.child, move.due = move.child, None, None
         if child is not None:
-            if move.loaded is None:
+            if stage is Stage.QUIT and move.loaded is None:
                 self._host.send(child, CancelLoad())
-            self._host.crew.end(child, Stage.QUIT, now, beside=True)
+            self._host.crew.end(child, stage, now, beside=True)
         move.dying = None
-
-    def _close(self, move: Transfer) -> None:
-        if move.parcel is not None:
-            move.parcel.close()
-            move.parcel = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from offtui.engine.state import SessionState
+from offtui.engine.state import Phase, SessionState
 from offtui.memory import ram_available
 from offtui.plan.choose import budgets
 from offtui.plan.settings import Device
@@ -22,6 +22,12 @@ def same_model(loaded: Loaded, spec: LoadSpec) -> bool:
     """Whether ``spec`` is about the model that is loaded, so that its conversation can go on."""
     path = loaded.spec.model if loaded.layout is None else loaded.layout.path
     return spec.model == loaded.spec.model or os.path.realpath(spec.model) == path
+
+
+def can_move(state: SessionState, spec: LoadSpec) -> bool:
+    """Whether the conversation can go on under ``spec``: the same model is up, and does nothing but answer."""
+    loaded = state.loaded
+    return loaded is not None and state.phase in (Phase.READY, Phase.GENERATING) and same_model(loaded, spec)
 
 
 def beside(state: SessionState, spec: LoadSpec, used: Sequence[str]) -> LoadSpec | None:

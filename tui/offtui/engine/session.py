@@ -20,7 +20,7 @@ from offtui.engine.state import (
 )
 from offtui.engine.supervisor import Supervisor
 from offtui.engine.transfer import Overlap
-from offtui.engine.waiting import TurnAsked
+from offtui.engine.waiting import Order, TurnAsked
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 Listener = Callable[[SessionState, Occurrence], None]
@@ -56,7 +56,7 @@ class Session:
         self._listener = listener
         self._deadlines = deadlines
         self._clock = clock
-        self._intents: collections.deque[LoadWanted | TurnAsked | StopWanted | CloseWanted] = collections.deque()
+        self._intents: collections.deque[Order] = collections.deque()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
@@ -105,7 +105,7 @@ class Session:
             self._thread.join(patience.quit + patience.term + patience.kill + 1.0)
             atexit.unregister(self.close)
 
-    def _intend(self, intent: LoadWanted | TurnAsked | StopWanted | CloseWanted) -> None:
+    def _intend(self, intent: Order) -> None:
         self._intents.append(intent)
         # A full or closed pipe: the thread has been woken already, or has ended.
         with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ load is: give back the turn, end the worker, reap it, then load in the next one.
 import selectors
 from collections.abc import Callable, Sequence
 
-from offtui.engine.autopsy import autopsy
+from offtui.engine.autopsy import explanation
 from offtui.engine.checking import Checker
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
@@ -16,7 +16,7 @@ from offtui.engine.crew import Crew
 from offtui.engine.ending import Ending, Stage
 from offtui.engine.mover import CANCELLED, Mover, Overlap
 from offtui.engine.moves import WorkerRetired
-from offtui.engine.overlap import same_model
+from offtui.engine.overlap import can_move, same_model
 from offtui.engine.state import (
     CloseWanted,
     LoadWanted,
@@ -24,22 +24,21 @@ from offtui.engine.state import (
     Phase,
     SessionState,
     StopWanted,
-    TurnWanted,
     WorkerEnded,
     WorkerSpawned,
     advance,
     holds,
     stays,
 )
+from offtui.engine.turns import Turns
 from offtui.engine.waiting import (
     NO_PATH,
     Due,
+    Order,
     TurnAsked,
     Wait,
     garbled,
     last_line,
-    not_ready,
-    not_sent,
     not_started,
     overdue,
     stall,
@@ -64,7 +63,7 @@ from offtui.protocol.events import (
     TurnStarted,
 )
 from offtui.protocol.facts import Failure
-from offtui.protocol.requests import Cancel, CancelLoad, Generate, Request
+from offtui.protocol.requests import Cancel, CancelLoad, Request
 from offtui.protocol.spec import LoadSpec
 
 
@@ -86,10 +85,11 @@ class Supervisor:
         self.crew = Crew(selector, command, deadlines, keep_spare)
         self._mover = Mover(self, overlap, deadlines)
         self._checker = Checker(self, deadlines, self._replace)
+        self._turns = Turns(self, deadlines)
         self._next: LoadSpec | None = None
         """Wanted, and not yet given to a worker."""
         self.worker: Child | None = None
-        self._due: Due | None = None
+        self.due: Due | None = None
         """The one answer that is waited for from the worker."""
 
     @property
@@ -100,12 +100,12 @@ class Supervisor:
     def patience(self, now: float) -> float | None:
         """Seconds until ``on_time`` has something to do; ``None``: only a worker or an intent can bring it."""
         waits = self.crew.patience(now)
-        if self._due is not None:
-            waits.append(self._due.time - now)
+        if self.due is not None:
+            waits.append(self.due.time - now)
         waits += self._mover.patience(now) + self._checker.patience(now)
         return max(0.0, min(waits)) if waits else None
 
-    def on_intent(self, intent: LoadWanted | TurnAsked | StopWanted | CloseWanted, now: float) -> None:
+    def on_intent(self, intent: Order, now: float) -> None:
         """Begin to do what is wanted."""
         if self.state.phase is Phase.CLOSED:
             return
@@ -113,7 +113,7 @@ class Supervisor:
             case LoadWanted():
                 self._want(intent, now)
             case TurnAsked():
-                self._ask(intent, now)
+                self._turns.ask(intent, now)
             case StopWanted():
                 self._stop(intent, now)
             case CloseWanted():
@@ -148,8 +148,8 @@ class Supervisor:
 
     def on_time(self, now: float) -> None:
         """Enforce the deadlines, reap, and load what is wanted next once there is place for it."""
-        if self._due is not None and now >= self._due.time:
-            self._overdue(self._due.wait, now)
+        if self.due is not None and now >= self.due.time:
+            self._overdue(self.due.wait, now)
         for ending in self.crew.step(now):
             self._bury(ending, now)
         self._mover.on_time(now)
@@ -179,7 +179,7 @@ class Supervisor:
         if self._mover.active:
             if self._mover.want_instead(wanted.spec, now):
                 return
-        elif self._can_move(wanted.spec):
+        elif can_move(self.state, wanted.spec):
             self._mover.begin(wanted.spec, now)
             return
         loaded = self.state.loaded
@@ -194,26 +194,9 @@ class Supervisor:
         self._next = spec
         self.tell(LoadWanted(spec))
         if self.state.turn is not None:
-            self._cancel_turn(self.state.turn.turn, now)
+            self._turns.cancel(now)
         else:
             self.end_worker(Stage.QUIT, now)
-
-    def _ask(self, asked: TurnAsked, now: float) -> None:
-        worker = self.worker
-        if worker is None or self.state.phase is not Phase.READY:
-            self.tell(TurnFailed(asked.turn, Failure("internal", not_ready(self.state.phase))))
-            return
-        self.tell(TurnWanted(asked.turn))
-        try:
-            self.send(worker, Generate(asked.turn, asked.messages, asked.sampling, asked.go_on))
-        except (ProtocolError, UnicodeError) as error:
-            self.tell(TurnFailed(asked.turn, not_sent(error)))
-            return
-        self.await_turn(now)
-
-    def _can_move(self, spec: LoadSpec) -> bool:
-        loaded = self.state.loaded
-        return loaded is not None and self.state.phase in (Phase.READY, Phase.GENERATING) and same_model(loaded, spec)
 
     def _stop(self, stop: StopWanted, now: float) -> None:
         if self._checker.cancel(now) or self._mover.stop(now):
@@ -224,18 +207,12 @@ class Supervisor:
         if before.turn is not None and before.loaded is not None:
             # Where a load was waiting for the turn to end, the load is given up, and the old worker stays.
             self._next = None
-            self._cancel_turn(before.turn.turn, now)
+            self._turns.cancel(now)
         elif self._next is not None:
             self._next = None
             self.tell(LoadFailed(CANCELLED))
-        elif before.phase is Phase.LOADING and self.worker is not None:
-            self.send(self.worker, CancelLoad())
-            self._due = Due(Wait.STOP, now + self._deadlines.stop)
-
-    def _cancel_turn(self, turn: int, now: float) -> None:
-        if self.worker is not None and (self._due is None or self._due.wait is not Wait.STOP):
-            self.send(self.worker, Cancel(turn))
-            self._due = Due(Wait.STOP, now + self._deadlines.stop)
+        elif before.phase is Phase.LOADING:
+            self.order_stop(CancelLoad(), now)
 
     # The worker
 
@@ -250,7 +227,7 @@ class Supervisor:
             return
         self.worker = worker
         self.tell(WorkerSpawned(epoch))
-        self._due = Due(Wait.HELLO, hello_due)
+        self.due = Due(Wait.HELLO, hello_due)
         if worker.hello is not None:
             # A spare has introduced itself before it had a listener; each life tells its Hello once.
             self._hear(clean_event(worker.hello), now)
@@ -261,7 +238,7 @@ class Supervisor:
             self.end_worker(Stage.QUIT, now)
 
     def _hear(self, event: Event, now: float) -> None:
-        stopping = self._due is not None and self._due.wait is Wait.STOP
+        stopping = self.due is not None and self.due.wait is Wait.STOP
         match event:
             case Hello() | LoadProgress():
                 self.tell(event)
@@ -269,7 +246,7 @@ class Supervisor:
                     self._expect_progress(now)
             case Loaded():
                 if self.state.loaded is None:
-                    self._due = None
+                    self.due = None
                     self._checker.settled()
                     self.tell(event)
                     self.crew.keep_a_spare(now)
@@ -278,18 +255,13 @@ class Supervisor:
                 if self.state.loaded is None:
                     self._fail_load(event.failure)
                     self.end_worker(Stage.QUIT, now)
-            case TurnStarted() | PromptProgress() | Piece() | TurnPaused() | TurnResumed():
-                if self._is_current(event.turn):
-                    self._due = self._due if stopping else None
-                    self.tell(event)
-                    if isinstance(event, TurnPaused):
-                        self._mover.hear(event, now)
+            case TurnStarted() | PromptProgress() | Piece() | TurnResumed():
+                self._turns.hear(event)
+            case TurnPaused():
+                if self._turns.hear(event):
+                    self._mover.hear(event, now)
             case TurnEnded() | TurnFailed():
-                if self._is_current(event.turn):
-                    self._due = None
-                    if self.worker is not None:
-                        self.worker.trim_log()
-                    self.tell(event)
+                if self._turns.hear(event):
                     if self.state.replacing:
                         self.end_worker(Stage.QUIT, now)
                     self._mover.turn_over(now)
@@ -298,12 +270,9 @@ class Supervisor:
             case StateSaved() | StateRestored():
                 self._mover.hear(event, now)
 
-    def _is_current(self, turn: int) -> bool:
-        return self.state.turn is not None and self.state.turn.turn == turn
-
     def _expect_progress(self, now: float) -> None:
         progress = self.state.progress
-        self._due = Due(Wait.LOAD, now + stall(None if progress is None else progress.step, self._deadlines))
+        self.due = Due(Wait.LOAD, now + stall(None if progress is None else progress.step, self._deadlines))
 
     def _overdue(self, wait: Wait, now: float) -> None:
         worker, turn, failure = self.worker, self.state.turn, None
@@ -340,7 +309,7 @@ class Supervisor:
 
     def end_worker(self, stage: Stage, now: float, *, failure: Failure | None = None, explain: bool = False) -> None:
         """Put the worker on its way out."""
-        worker, self.worker, self._due = self.worker, None, None
+        worker, self.worker, self.due = self.worker, None, None
         if worker is None:
             return
         if stage is Stage.QUIT:
@@ -357,11 +326,7 @@ class Supervisor:
             self.tell(LoadFailed(failure))
 
     def _bury(self, ending: Ending, now: float) -> None:
-        child, failure = ending.child, ending.failure
-        if ending.explain:
-            code = None if ending.killed else ending.returncode
-            phase = Phase.LOADING if ending.beside else self.state.phase
-            failure = autopsy(code, child.log_tail(), phase, self.state.wanted, oom_killed=child.oom_killed())
+        child, failure = ending.child, explanation(ending, self.state.phase, self.state.wanted)
         child.close()
         if ending.beside and failure is not None:
             self._mover.buried(child, failure, now)
@@ -376,7 +341,7 @@ class Supervisor:
         self.tell(WorkerEnded(ending.epoch, failure))
         self._checker.buried()
 
-    # For the mover
+    # For its parts
 
     def load_next(self, spec: LoadSpec | None) -> None:
         """Have this loaded as soon as there is place."""
@@ -384,12 +349,18 @@ class Supervisor:
 
     def take_over(self, child: Child) -> Child | None:
         """Make this the session's worker; the one it was until now."""
-        old, self.worker, self._due = self.worker, child, None
+        old, self.worker, self.due = self.worker, child, None
         return old
 
-    def await_turn(self, now: float) -> None:
-        """Expect the worker to take up a turn."""
-        self._due = Due(Wait.TURN_START, now + self._deadlines.turn_start)
+    def resume(self, state: bytes, now: float) -> None:
+        """Have the worker take up the turn that was halted, where one is."""
+        self._turns.resume(state, now)
+
+    def order_stop(self, order: Cancel | CancelLoad, now: float) -> None:
+        """Have the worker stop what it does, and wait for that."""
+        if self.worker is not None:
+            self.send(self.worker, order)
+            self.due = Due(Wait.STOP, now + self._deadlines.stop)
 
     def again(self, spec: LoadSpec | None, stop: bool, now: float) -> None:
         """Carry out what was wanted while a hand-over could not be interrupted."""

@@ -10,9 +10,11 @@ from offtui.engine.ending import Stage
 from offtui.engine.moves import Moved, MoveStep
 from offtui.engine.parcel import Parcel
 from offtui.engine.state import Occurrence, SessionState
+from offtui.engine.waiting import Due
+from offtui.protocol.carry import Manifest
 from offtui.protocol.events import Loaded, StateRestored, StateSaved, TurnPaused
 from offtui.protocol.facts import Failure
-from offtui.protocol.requests import Request
+from offtui.protocol.requests import Cancel, CancelLoad, Request
 from offtui.protocol.spec import LoadSpec
 from offtui.units import MIB
 
@@ -31,6 +33,8 @@ class Host(Protocol):
     state: SessionState
     crew: Crew
     worker: Child | None
+    due: Due | None
+    """The one answer that is waited for from the worker."""
 
     def tell(self, occurrence: Occurrence) -> None:
         """Advance the state, and tell the listener."""
@@ -52,8 +56,12 @@ class Host(Protocol):
         """Make this the session's worker; the one it was until now."""
         ...
 
-    def await_turn(self, now: float) -> None:
-        """Expect the worker to take up a turn."""
+    def resume(self, state: bytes, now: float) -> None:
+        """Have the worker take up the turn that was halted, where one is."""
+        ...
+
+    def order_stop(self, order: Cancel | CancelLoad, now: float) -> None:
+        """Have the worker stop what it does, and wait for that."""
         ...
 
     def again(self, spec: LoadSpec | None, stop: bool, now: float) -> None:
@@ -82,6 +90,17 @@ class Transfer:
     failure: Failure | None = None
     later: LoadSpec | None = None
     stop_later: bool = False
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Of the cache that is saved; ``None``: none is."""
+        return None if self.parcel is None else self.parcel.manifest
+
+    def close(self) -> None:
+        """Give the saved cache's memory back."""
+        if self.parcel is not None:
+            self.parcel.close()
+            self.parcel = None
 
 
 def cache_size(loaded: Loaded, n_past: int) -> int:

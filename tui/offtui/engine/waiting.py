@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from offtui.engine.child import Deadlines
-from offtui.engine.state import Phase
+from offtui.engine.state import CloseWanted, LoadWanted, Phase, StopWanted
 from offtui.protocol.events import LoadStep
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import Message, Sampling
@@ -22,6 +22,10 @@ class TurnAsked(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...]
     sampling: Sampling
     go_on: bool = False
+
+
+Order = LoadWanted | TurnAsked | StopWanted | CloseWanted
+"""What a session is asked."""
 
 
 class Wait(enum.Enum):

@@ -40,6 +40,24 @@ class Failure(msgspec.Struct, frozen=True):
     """What to do about it; may be empty."""
 
 
+_CANNOT_CHAT = {
+    "embedding": "an embedding model: it turns text into vectors and cannot chat",
+    "mmproj": "a projector for images (mmproj): it goes with a model and is none itself",
+    "lora": "a LoRA adapter: it changes a model and is none itself",
+    "vocabulary": "a vocabulary without weights",
+}
+
+
+def no_chat_model(kind: str, name: str) -> Failure | None:
+    """Why a file of that name cannot be loaded to chat, by the kind its header says; ``None`` where it can."""
+    if kind == "model":
+        return None
+    advice = "Choose a chat model."
+    if kind not in _CANNOT_CHAT:
+        return Failure("unsupported", f"{name} is of a kind that is not supported.", advice=advice)
+    return Failure("no_tokenizer", f"{name} is {_CANNOT_CHAT[kind]}.", advice=advice)
+
+
 class DeviceFacts(msgspec.Struct, frozen=True):
     """A ggml device as its backend describes it."""
 

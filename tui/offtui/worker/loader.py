@@ -15,7 +15,7 @@ from offtui.plan.settings import Settings
 from offtui.plan.table import Model, Row, table
 from offtui.plan.target import offload_devices
 from offtui.protocol.events import Loaded, LoadProgress, LoadStep
-from offtui.protocol.facts import DeviceFacts, ModelFacts
+from offtui.protocol.facts import DeviceFacts, ModelFacts, no_chat_model
 from offtui.protocol.requests import Load
 from offtui.protocol.spec import FlashAttn, LoadSpec
 from offtui.text import clean_line
@@ -42,13 +42,6 @@ CONTEXT_STEP: Final = 256
 
 PROGRESS_SECONDS: Final = 1.0
 """Progress is told at least so often while there is some, however little."""
-
-_NO_KIND: Final = {
-    "embedding": "an embedding model: it turns text into vectors and cannot chat",
-    "mmproj": "a projector for images (mmproj): it goes with a model and is none itself",
-    "lora": "a LoRA adapter: it changes a model and is none itself",
-    "vocabulary": "a vocabulary without weights",
-}
 
 
 class Flags:
@@ -158,9 +151,9 @@ class Loader:
             header = read_header(self._spec.model)
         except UnreadableModel as error:
             raise WorkerError(error.failure) from error
-        name = Path(self._spec.model).name
-        if header.kind in _NO_KIND:
-            raise fail("no_tokenizer", f"{name} is {_NO_KIND[header.kind]}.", advice="Choose a chat model.")
+        failure = no_chat_model(header.kind, clean_line(Path(self._spec.model).name, 300))
+        if failure is not None:
+            raise WorkerError(failure)
         return header
 
     def _layers(self, header: Header, devices: tuple[DeviceFacts, ...]) -> int:

@@ -1,0 +1,67 @@
+"""How a KV cache leaves one worker and reaches the next: what each is asked, and what the parent keeps meanwhile.
+
+Steps of a move, which ``mover`` puts in order. Nothing here blocks.
+"""
+
+from offtui import paths
+from offtui.engine.child import Child, Deadlines
+from offtui.engine.moves import MoveStep, MoveStepped
+from offtui.engine.parcel import parcel
+from offtui.engine.transfer import Host, Transfer, cache_size
+from offtui.errors import ProtocolError
+from offtui.protocol.events import StateSaved, TurnPaused
+from offtui.protocol.requests import Pause, RestoreState, SaveState
+from offtui.text import clean_line
+
+
+def ask_for_cache(host: Host, move: Transfer, deadlines: Deadlines, now: float) -> bool:
+    """Have the old worker halt its answer, and hand its cache over. False: there is nothing to wait for."""
+    worker, turn = host.worker, host.state.turn
+    size = cache_size(move.origin, host.state.n_past)
+    move.step, move.due = MoveStep.SAVING, now + deadlines.save + size / deadlines.carry_rate
+    host.tell(MoveStepped(MoveStep.SAVING))
+    if worker is None:
+        return True  # its end is on the way
+    if turn is None and host.state.n_past == 0:
+        return False
+    if turn is not None:
+        host.send(worker, Pause(turn.turn))
+    try:
+        move.parcel = parcel(size, paths.state_dir())
+        host.send(worker, SaveState(), move.parcel.descriptor)
+    except OSError as error:
+        move.close()
+        move.why = f"The KV cache could not be kept: {clean_line(error.strerror or str(error))}."
+        return turn is not None
+    return True
+
+
+def note(move: Transfer, event: TurnPaused | StateSaved) -> bool:
+    """Keep what the old worker hands over; whether that is all."""
+    if isinstance(event, TurnPaused):
+        move.paused = event
+        return move.step is MoveStep.SAVING and move.parcel is None
+    if move.step is not MoveStep.SAVING or move.parcel is None:
+        return False
+    move.saved = event
+    move.parcel.manifest = event.manifest
+    if event.manifest is None:
+        move.close()
+        move.why = event.why
+    return True
+
+
+def give_cache(host: Host, move: Transfer, child: Child, deadlines: Deadlines, now: float) -> bool:
+    """Give the next worker the cache. False: there is none to wait for."""
+    manifest = move.manifest
+    size = manifest.size if manifest is not None else 0
+    move.step, move.due = MoveStep.RESTORING, now + deadlines.restore + size / deadlines.carry_rate
+    host.tell(MoveStepped(MoveStep.RESTORING))
+    if manifest is None or move.parcel is None:
+        return False
+    try:
+        host.send(child, RestoreState(manifest), move.parcel.descriptor)
+    except (OSError, ProtocolError) as error:
+        move.why = f"The KV cache could not be handed over: {clean_line(str(error))}."
+        return False
+    return True
