@@ -1,6 +1,5 @@
 """The plan: how long headers and tables take, and how far predictions lie from what was said and measured."""
 
-import csv
 import itertools
 import tempfile
 import time
@@ -8,16 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from offtui.plan.cards import find_card
-from offtui.plan.settings import Device, Settings
-from offtui.plan.speed import Measurement, fit, machine_of, rates, reads
+from offtui.plan.settings import Settings
+from offtui.plan.speed import Measurement, fit, machine_of, rate, work
 from offtui.plan.table import Model, table
-from offtui.units import GIB, MIB
+from offtui.units import MIB
 from offtui.worker.header import read_header
 from tests.bench.report import Figure
 from tests.fakes import gguf_shapes as shapes
-
-DATA = Path(__file__).parent.parent / "plan" / "data"
-CARD = Device("Vulkan0", 32 * GIB, 32 * GIB)
+from tests.plan.vectors import CARD, SWEEP_PAST, SWEEP_SETTINGS, qwen_on_16_gib, records, row_of, sweep
 
 
 def run(runs: int) -> list[Figure]:
@@ -57,31 +54,13 @@ def _bytes() -> list[Figure]:
     partial: list[float] = []
     cache: list[float] = []
     weights: list[float] = []
-    for point in _rows("dry_loads.csv"):
-        settings = Settings(
-            n_ctx=int(point["n_ctx"]),
-            n_ubatch=int(point["n_ubatch"]),
-            flash_attn=point["flash_attn"] == "1",
-            type_k=point["type_kv"],
-            type_v=point["type_kv"],
-        )
-        model = Model.of(shapes.header_of(getattr(shapes, point["shape"])()))
-        rows = table(model, settings, [CARD]).rows
-        row = rows[int(point["n_gpu_layers"])]
+    for point in records("dry_loads"):
+        row, complete = row_of(point)
         error = abs(row.devices[0].compute / MIB - float(point["gpu_compute_mib"]))
-        (full if row is rows[-1] else partial).append(error)
+        (full if complete else partial).append(error)
         cache.append(abs((row.vram.kv + row.ram.kv) / MIB - float(point["kv_mib"])))
-    for log in _rows("buffer_logs.csv"):
-        settings = Settings(
-            n_ctx=int(log["n_ctx"]),
-            n_ubatch=int(log["n_ubatch"]),
-            n_seq_max=int(log["n_seq_max"]),
-            kv_unified=log["kv_unified"] == "1",
-            n_outputs_max=int(log["n_outputs_max"]),
-            flash_attn=log["flash_attn"] == "1",
-        )
-        model = Model.of(shapes.header_of(getattr(shapes, log["shape"])()))
-        row = table(model, settings, [CARD]).rows[int(log["n_gpu_layers"])]
+    for log in records("buffer_logs"):
+        row, _ = row_of(log)
         weights.append(abs(row.devices[0].weights / MIB - float(log["gpu_model_mib"])))
     return [
         Figure("weights, real logs: error", "MiB", weights, "≤ 0.02"),
@@ -93,27 +72,18 @@ def _bytes() -> list[Figure]:
 
 def _speeds() -> list[Figure]:
     """Largest error at unseen layer counts of the published sweep, per choice of measured points with full offload."""
-    model = Model.of(shapes.header_of(shapes.qwen_2_5_14b()))
-    settings = Settings(n_ctx=4096)
-    rows = table(model, settings, [Device("CUDA0", 16 * GIB, 16 * GIB)])
+    rows = qwen_on_16_gib()
     machine = machine_of(find_card("RTX 5060 Ti 16GB"), None)
-    sweep = {
-        int(row["n_gpu_layers"]): float(row["tokens_per_s"])
-        for row in _rows("offload_sweeps.csv")
-        if row["model"] == "Qwen2.5-Coder-14B"
-    }
-    points = {k: Measurement(*reads(rows.rows[k], rows, settings, 128), speed) for k, speed in sweep.items()}
-    most = max(sweep)
+    speeds = sweep("Qwen2.5-Coder-14B")
+    works = {k: work(rows.rows[k], rows, SWEEP_SETTINGS, SWEEP_PAST) for k in speeds}
+    most = max(speeds)
     figures: list[Figure] = []
     for count, reach in ((1, ""), (2, "≤ 10"), (3, "≤ 5")):
         errors: list[float] = []
-        for others in itertools.combinations([k for k in sweep if k != most], count - 1):
+        for others in itertools.combinations([k for k in speeds if k != most], count - 1):
             known = (*others, most)
-            found = rates(rows, settings, fit(machine, [points[k] for k in known]), 128)
-            errors.append(max(abs(found[k].value / speed - 1) for k, speed in sweep.items() if k not in known) * 100)
+            line = fit(machine, [Measurement(works[k], speeds[k]) for k in known])
+            unseen = [abs(rate(line, works[k]).value / speed - 1) for k, speed in speeds.items() if k not in known]
+            errors.append(max(unseen) * 100)
         figures.append(Figure(f"tokens/s, {count} measured: largest error", "%", errors, reach))
     return figures
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader((DATA / name).read_text().splitlines()))

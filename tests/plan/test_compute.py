@@ -1,8 +1,6 @@
 """Compute buffers by formula, against llama.cpp's own dry loads on a device that works as CUDA does."""
 
-import csv
 from itertools import groupby
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -12,29 +10,21 @@ from offtui.plan.settings import Device, Settings
 from offtui.plan.table import Model, table
 from offtui.units import GIB, MIB
 from tests.fakes import gguf_shapes as shapes
+from tests.plan.vectors import CARD, model_of, records, row_of, settings_of
 
-DRY = list(csv.DictReader((Path(__file__).parent / "data" / "dry_loads.csv").read_text().splitlines()))
-CARD = Device("Vulkan0", 32 * GIB, 32 * GIB)
+DRY = records("dry_loads")
 
 
 def differences(shape: str) -> list[tuple[bool, float, float, float]]:
     """Per recorded point: full offload?, and predicted minus said, in MiB, of device, RAM and cache."""
-    model = Model.of(shapes.header_of(getattr(shapes, shape)()))
+    model = model_of(shape)
     found: list[tuple[bool, float, float, float]] = []
     for point in (row for row in DRY if row["shape"] == shape):
-        settings = Settings(
-            n_ctx=int(point["n_ctx"]),
-            n_ubatch=int(point["n_ubatch"]),
-            flash_attn=point["flash_attn"] == "1",
-            type_k=point["type_kv"],
-            type_v=point["type_kv"],
-        )
-        rows = table(model, settings, [CARD]).rows
-        row = rows[int(point["n_gpu_layers"])]
-        output = compute(model.geometry, model.weights, settings).output
+        row, full = row_of(point)
+        output = compute(model.geometry, model.weights, settings_of(point)).output
         found.append(
             (
-                row is rows[-1],
+                full,
                 row.devices[0].compute / MIB - float(point["gpu_compute_mib"]),
                 (row.ram.compute - output) / MIB - float(point["cpu_compute_mib"]),
                 (row.vram.kv + row.ram.kv) / MIB - float(point["kv_mib"]),

@@ -1,32 +1,16 @@
 """The whole table against the buffer sizes that llama.cpp printed on real machines."""
 
-import csv
-from pathlib import Path
-
 import pytest
 
-from offtui.plan.settings import Device, Settings
-from offtui.plan.table import Model, table
-from offtui.units import GIB, MIB
-from tests.fakes import gguf_shapes as shapes
-
-LOGS = list(csv.DictReader((Path(__file__).parent / "data" / "buffer_logs.csv").read_text().splitlines()))
+from offtui.units import MIB
+from tests.plan.vectors import Record, records, row_of
 
 
-@pytest.mark.parametrize("log", LOGS, ids=lambda log: f"{log['shape']}-{log['n_gpu_layers']}-{log['n_seq_max']}")
-def test_a_real_log(log: dict[str, str]) -> None:
-    shape = getattr(shapes, log["shape"])()
-    settings = Settings(
-        n_ctx=int(log["n_ctx"]),
-        n_ubatch=int(log["n_ubatch"]),
-        n_seq_max=int(log["n_seq_max"]),
-        kv_unified=log["kv_unified"] == "1",
-        n_outputs_max=int(log["n_outputs_max"]),
-        flash_attn=log["flash_attn"] == "1",
-    )
-    rows = table(Model.of(shapes.header_of(shape)), settings, [Device("Vulkan0", 24 * GIB, 24 * GIB)]).rows
-    row = rows[int(log["n_gpu_layers"])]
-    full = row is rows[-1]
+@pytest.mark.parametrize(
+    "log", records("buffer_logs"), ids=lambda log: f"{log['shape']}-{log['n_gpu_layers']}-{log['n_seq_max']}"
+)
+def test_a_real_log(log: Record) -> None:
+    row, full = row_of(log)
     want = {key: float(value) * MIB for key, value in log.items() if key.endswith("_mib")}
     assert row.mapped == pytest.approx(want["cpu_model_mib"], abs=0.03 * MIB)
     assert row.devices[0].weights == pytest.approx(want["gpu_model_mib"], abs=0.02 * MIB)

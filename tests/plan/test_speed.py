@@ -1,36 +1,29 @@
 """Tokens per second: guesses as bands, and the fit through what others measured and published."""
 
-import csv
-from pathlib import Path
-
 import pytest
 
 from offtui.plan.cards import find_card
-from offtui.plan.settings import Device, Settings
-from offtui.plan.speed import Machine, Measurement, fit, machine_of, rate, rates, reads
-from offtui.plan.table import Model, Table, table
+from offtui.plan.settings import Device
+from offtui.plan.speed import Machine, Measurement, Work, fit, machine_of, processor, rate, rates, work
+from offtui.plan.table import Table, table
 from offtui.units import GIB
-from tests.fakes import gguf_shapes as shapes
-
-SWEEPS = list(csv.DictReader((Path(__file__).parent / "data" / "offload_sweeps.csv").read_text().splitlines()))
-SETTINGS = Settings(n_ctx=4096)
-CARD = Device("CUDA0", 16 * GIB, 16 * GIB)
-N_PAST = 128
-
-
-def sweep(model: str) -> dict[int, float]:
-    return {int(row["n_gpu_layers"]): float(row["tokens_per_s"]) for row in SWEEPS if row["model"] == model}
+from tests.plan.vectors import SWEEP_PAST as N_PAST
+from tests.plan.vectors import SWEEP_SETTINGS as SETTINGS
+from tests.plan.vectors import model_of, qwen_on_16_gib, sweep
 
 
 @pytest.fixture(scope="module")
 def qwen() -> Table:
-    return table(Model.of(shapes.header_of(shapes.qwen_2_5_14b())), SETTINGS, [CARD])
+    return qwen_on_16_gib()
+
+
+def point(rows: Table, layers: int, speed: float) -> Measurement:
+    return Measurement(work(rows.rows[layers], rows, SETTINGS, N_PAST), speed)
 
 
 def errors(rows: Table, machine: Machine, measured: dict[int, float], known: tuple[int, ...]) -> dict[int, float]:
     """Relative error at each layer count that was not given to the fit."""
-    points = [Measurement(*reads(rows.rows[k], rows, SETTINGS, N_PAST), measured[k]) for k in known]
-    predicted = rates(rows, SETTINGS, fit(machine, points), N_PAST)
+    predicted = rates(rows, SETTINGS, fit(machine, [point(rows, k, measured[k]) for k in known]), N_PAST)
     return {k: predicted[k].value / speed - 1 for k, speed in measured.items() if k not in known}
 
 
@@ -75,7 +68,7 @@ def test_measurements_narrow_the_band(qwen: Table) -> None:
     measured = sweep("Qwen2.5-Coder-14B")
     width: list[float] = []
     for known in ((), (0,), (0, 49), (0, 24, 49)):
-        points = [Measurement(*reads(qwen.rows[k], qwen, SETTINGS, N_PAST), measured[k]) for k in known]
+        points = [point(qwen, k, measured[k]) for k in known]
         middle = rates(qwen, SETTINGS, fit(RTX_5060_TI, points), N_PAST)[32]
         assert middle.source == ("fit" if known else "prior")
         width.append(middle.high / middle.low)
@@ -87,12 +80,13 @@ def test_measurements_narrow_the_band(qwen: Table) -> None:
 def test_a_sweep_of_a_llama_cpp_that_offloaded_the_output_last() -> None:
     measured = {k: speed for k, speed in sweep("Llama-7B").items() if k <= 32}
     block, output = 113.8e6, 107.5e6
-    point = {k: Measurement(block * k, block * (32 - k) + output, 2, speed) for k, speed in measured.items()}
+    # the cache lay in RAM, so that every layer went there and back
+    works = {k: Work(block * k, block * (32 - k) + output, k, 33 - k, 2 * k) for k in measured}
     # one layer more made that machine 20 % faster between 30 and 31, so no line passes nearer than this
     for known in ((10, 31), (10, 32), (20, 31), (10, 20, 32)):
-        line = fit(Machine(), [point[k] for k in known])
-        for layers in set(point) - set(known):
-            predicted = rate(line, point[layers].gpu_read, point[layers].cpu_read, 2).value
+        line = fit(Machine(), [Measurement(works[k], measured[k]) for k in known])
+        for layers in set(measured) - set(known):
+            predicted = rate(line, works[layers]).value
             assert predicted == pytest.approx(measured[layers], rel=0.15), (known, layers)
 
 
@@ -103,7 +97,7 @@ def test_speed_rises_with_every_layer_on_a_faster_device(qwen: Table) -> None:
 
 
 def test_mixtures_of_experts_read_only_the_experts_used() -> None:
-    moe = table(Model.of(shapes.header_of(shapes.qwen3_30b_a3b())), SETTINGS, [CARD]).rows[-1]
+    moe = table(model_of("qwen3_30b_a3b"), SETTINGS, [Device("CUDA0", 32 * GIB, 32 * GIB)]).rows[-1]
     assert 1.5 * GIB < moe.gpu_read < 2.2 * GIB
     assert moe.devices[0].weights > 17 * GIB
 
@@ -121,6 +115,36 @@ def test_a_card_of_which_only_the_memory_is_known_has_a_wide_band(qwen: Table) -
 
 
 def test_nonsense_measurements_do_not_break_the_fit(qwen: Table) -> None:
-    points = [Measurement(0.0, 0.0, 0, 5.0), Measurement(1e9, 1e9, 2, 1e9), Measurement(1e9, 0.0, 0, 1e-9)]
-    for found in rates(qwen, SETTINGS, fit(RTX_5060_TI, points)):
-        assert 0 < found.low <= found.value <= found.high
+    nothing, both, one = Work(0, 0, 0, 0, 0), Work(1e9, 1e9, 1, 1, 2), Work(1e9, 0, 1, 0, 0)
+    points = [Measurement(nothing, 5.0), Measurement(both, 1e9), Measurement(one, 1e-9), Measurement(one, 1e9)]
+    for count in range(len(points) + 1):
+        for found in rates(qwen, SETTINGS, fit(RTX_5060_TI, points[:count])):
+            assert 0 < found.low <= found.value <= found.high
+
+
+def test_costs_that_no_measurement_tells_apart_stay_near_their_guesses() -> None:
+    line = fit(RTX_5060_TI, [Measurement(Work(1e9, 0, 10, 0, 2), 300.0)] * 3)
+    assert 1 / line.costs[0] == pytest.approx(RTX_5060_TI.gpu, rel=0.3)
+    assert all(cost > 0 for cost in line.costs)
+    assert line.costs[1] == pytest.approx(1 / RTX_5060_TI.cpu)
+
+
+def test_a_machine_twice_as_slow_in_everything_is_found_out(qwen: Table) -> None:
+    truth = fit(Machine(RTX_5060_TI.gpu / 2, 0.25, RTX_5060_TI.cpu / 2, 0.45))
+    works = [work(row, qwen, SETTINGS, N_PAST) for row in qwen.rows]
+    measured = [Measurement(works[k], rate(truth, works[k]).value) for k in (0, 24, 49)]
+    line = fit(RTX_5060_TI, measured)
+    for wanted in works:
+        assert rate(line, wanted).value == pytest.approx(rate(truth, wanted).value, rel=0.08)
+
+
+def test_a_tiny_model_is_bound_by_what_is_not_bytes() -> None:
+    rows = table(model_of("bench_tiny"), SETTINGS, [Device("CUDA0", 16 * GIB, 16 * GIB)])
+    for found in rates(rows, SETTINGS, fit(RTX_5060_TI)):
+        assert found.high < 6000
+        assert found.high / found.low > 2
+
+
+def test_few_threads_cannot_read_as_fast_as_the_ram_gives() -> None:
+    assert processor(60e9, 1) == processor(None, 1) < processor(60e9, 2) < processor(60e9, 64) == 60e9
+    assert processor(60e9, None) == 60e9

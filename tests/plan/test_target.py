@@ -48,7 +48,7 @@ def test_devices_are_taken_and_ordered_as_llama_cpp_does(facts: list[DeviceFacts
 
 def test_a_machine_with_a_known_card_has_its_bandwidth() -> None:
     known, unknown = of_machine([CUDA0, CPU]), of_machine([fact("CUDA0", "gpu", "NVIDIA X"), CPU])
-    assert known.machine.gpu == pytest.approx(0.75 * 272e9)
+    assert known.machine.gpu == pytest.approx(0.8 * 272e9)
     assert known.machine.gpu_error < unknown.machine.gpu_error
 
 

@@ -209,7 +209,8 @@ def test_the_ram_is_measured_when_it_is_quiet_and_the_best_counts(tmp_path: Path
         with Scene(tmp_path / "m.db", {header.path: header}, bandwidth=bandwidth) as scene:
             scene.load(loaded_as_planned(header, 20))
             scene.until(lambda: scene.times_measured == 1)
-            scene.until(lambda: scene.view.rows[0].rate.value > 8)
+            # more than three cores can multiply; the lesser figure would promise 4.3
+            scene.until(lambda: scene.view.rows[0].rate.value > 4.7)
     store = Store(tmp_path / "m.db")
     assert store.constant("RAM", "bandwidth") == 50e9
     store.close()

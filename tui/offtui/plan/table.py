@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import msgspec
@@ -52,6 +52,8 @@ class Row(msgspec.Struct, frozen=True):
     """Likewise in RAM."""
     n_kept: int = 0
     """Layers from the first whose feed-forward or expert matrices stay in RAM."""
+    handovers: int = 0
+    """Times a token goes from one device, or the CPU, to another; it starts and ends in RAM."""
 
     @property
     def vram(self) -> Bytes:
@@ -194,7 +196,8 @@ class _Plan:
         output = w.output.read
         cpu_read = self._read[on_cpu] + (output if k == 0 else 0)
         gpu_read = self._read[-1] + output - cpu_read
-        return Row(k, tuple(devices), ram, self._mapped(on_cpu, k), gpu_read, cpu_read)
+        handovers = 2 + sum(a != b for a, b in pairwise(placed)) if placed else 0
+        return Row(k, tuple(devices), ram, self._mapped(on_cpu, k), gpu_read, cpu_read, handovers=handovers)
 
     def kept_row(self, groups: Sequence[Group], kept: int) -> Row:
         """Every layer offloaded, but for these groups of the first ``kept`` layers."""
@@ -220,7 +223,8 @@ class _Plan:
         for group in moved:
             spans = _merged(spans, group)
         mapped = sum(span.last - span.first for span in spans.values())
-        return Row(self._g.n_layer + 1, tuple(devices), ram, mapped, full.gpu_read - read, full.cpu_read + read, kept)
+        gpu_read, cpu_read, handovers = full.gpu_read - read, full.cpu_read + read, full.handovers + 2 * kept
+        return Row(self._g.n_layer + 1, tuple(devices), ram, mapped, gpu_read, cpu_read, kept, handovers)
 
     def _device(self, index: int, k: int, low: int, high: int) -> Bytes:
         """What lies on one device that has the layers ``low``…``high - 1``; layer ``n_layer`` is the output."""

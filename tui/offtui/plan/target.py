@@ -1,5 +1,6 @@
 """What a plan is made for: devices with a budget and a speed; those of this machine, or cards that are not here."""
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -8,12 +9,14 @@ from offtui.errors import UsageError
 from offtui.plan.cards import card_of_device, find_card
 from offtui.plan.choose import MARGIN, Budget, budgets
 from offtui.plan.settings import Device
-from offtui.plan.speed import Machine, machine_of
+from offtui.plan.speed import REMOTE_ERROR, REMOTE_SECONDS, Machine, machine_of
 from offtui.protocol.facts import DeviceFacts
-from offtui.units import GIB, parse_size
+from offtui.units import GIB, MIB, parse_size
 
 MAX_DEVICES = 16
 """llama.cpp's ``GGML_SCHED`` and ``llama_max_devices`` set the same bound."""
+SAME_MEMORY = 1 * MIB
+"""Bytes by which the RAM may differ from itself, as two backends tell it."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -78,13 +81,37 @@ def _same_card(fact: DeviceFacts, seen: DeviceFacts) -> bool:
     return fact.description == seen.description and fact.name.rstrip("0123456789") != seen.name.rstrip("0123456789")
 
 
-def of_machine(facts: Sequence[DeviceFacts], *, margin: int = MARGIN, cpu: float | None = None) -> Target:
-    """This machine, by what llama.cpp says of its devices."""
+def of_machine(
+    facts: Sequence[DeviceFacts], *, margin: int = MARGIN, cpu: float | None = None, n_threads: int | None = None
+) -> Target:
+    """This machine, by what llama.cpp says of its devices.
+
+    Args:
+        facts: every device, the CPU among them.
+        margin: bytes left free on each.
+        cpu: bytes per second that can be read from RAM, where it was measured.
+        n_threads: that decode; ``None``: as many as the RAM can feed.
+    """
     devices = offload_devices(facts)
     described = {fact.name: fact.description for fact in facts}
     found = [card_of_device(described[device.name], device.total) for device in devices]
     cards = [card for card in found if card is not None]
     slowest = min(cards, key=lambda card: card.bandwidth) if cards and len(cards) == len(devices) else None
-    machine = machine_of(slowest, max((device.total or 0 for device in devices), default=0) or None, cpu)
+    largest = max((device.total or 0 for device in devices), default=0) or None
+    machine = _remote(machine_of(slowest, largest, cpu, n_threads), facts)
     names = " + ".join(device.name for device in devices) or "CPU"
     return Target(names, devices, budgets(devices, margin=margin), machine, here=True)
+
+
+def _remote(guess: Machine, facts: Sequence[DeviceFacts]) -> Machine:
+    """The guess where layers go to a device of another machine, which does not say what it is."""
+    remote = [fact for fact in facts if fact.kind == "rpc"]
+    if not remote:
+        return guess
+    trips = [fact.round_trip for fact in remote if fact.round_trip is not None]
+    handover = max(trips) if trips else REMOTE_SECONDS
+    ram = next((fact.total for fact in facts if fact.kind == "cpu"), None)
+    # with exactly as much memory as there is RAM here, it is this machine's processor
+    same = ram is not None and all(abs((fact.total or 0) - ram) < SAME_MEMORY for fact in remote)
+    gpu = guess.cpu if same else math.sqrt(guess.gpu * guess.cpu)
+    return msgspec.structs.replace(guess, gpu=gpu, gpu_error=REMOTE_ERROR, handover=handover)

@@ -1,9 +1,6 @@
 """From a model, its devices and what was measured to a ``PlanView``: pure arithmetic."""
 
-import math
-import statistics
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -13,10 +10,11 @@ from offtui.plan.choose import Budget, budgets
 from offtui.plan.probe import DryPoint, DryResult
 from offtui.plan.report import Plan, make_plan, with_dry_loads
 from offtui.plan.settings import Device, Settings
-from offtui.plan.speed import UNKNOWN_GPU_ERROR, Machine, Measurement, Rate, fit, reads
-from offtui.plan.table import Bytes, Model, Row, Table, table
+from offtui.plan.speed import Rate, fit
+from offtui.plan.table import Bytes, Model, Row, table
 from offtui.plan.target import of_machine, offload_devices
 from offtui.plan.truth import Difference, compare
+from offtui.planner.speeds import by_layers, measured_rate, measurements
 from offtui.planner.view import Fit, PlanRow, PlanView
 from offtui.protocol.events import Loaded
 from offtui.protocol.facts import DeviceFacts
@@ -25,8 +23,6 @@ from offtui.store.measurements import Point
 
 N_PAST = 512
 """Tokens in the cache for which speeds are predicted."""
-NEWEST = 5
-"""Points of one layer count that count: the machine may have changed since older ones."""
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -67,11 +63,10 @@ def make_view(
 ) -> tuple[PlanView, Plan]:
     """The view, and the plan it is made from."""
     settings = settings_of(ground, header)
-    target = of_machine(ground.facts, cpu=ground.bandwidth)
-    target = msgspec.structs.replace(target, budgets=ground.budgets, machine=_machine(target.machine, ground.facts))
-    measured = _by_layers(points)
-    rows = table(model, settings, target.devices)
-    line = fit(target.machine, _measurements(measured, rows, settings))
+    target = of_machine(ground.facts, cpu=ground.bandwidth, n_threads=ground.spec.n_threads)
+    target = msgspec.structs.replace(target, budgets=ground.budgets)
+    measured = by_layers(points)
+    line = fit(target.machine, measurements(measured, table(model, settings, target.devices), settings))
     plan = make_plan(model, settings, target, line, ram_available=ground.ram_available, n_past=N_PAST)
     if dry:
         plan = with_dry_loads(plan, dry, settings, line, ground.ram_available, N_PAST)
@@ -118,41 +113,9 @@ def as_dry_load(loaded: Loaded) -> DryResult | None:
     return DryResult(DryPoint(loaded.layers.got), compute, host)
 
 
-def _machine(guess: Machine, facts: Sequence[DeviceFacts]) -> Machine:
-    """A device of another machine may be a card or a processor: where it does not say, the guess lies between."""
-    if guess.gpu_error == UNKNOWN_GPU_ERROR and any(fact.kind == "rpc" for fact in facts):
-        return msgspec.structs.replace(guess, gpu=math.sqrt(guess.gpu * guess.cpu))
-    return guess
-
-
-def _by_layers(points: Sequence[Point]) -> Mapping[int, tuple[Point, ...]]:
-    found: defaultdict[int, list[Point]] = defaultdict(list)
-    for point in points:
-        if point.tps > 0:
-            found[point.n_gpu_layers].append(point)
-    return {layers: tuple(entries[-NEWEST:]) for layers, entries in found.items()}
-
-
-def _measurements(measured: Mapping[int, Sequence[Point]], rows: Table, settings: Settings) -> tuple[Measurement, ...]:
-    """One per layer count, whatever the number of its answers: they share their errors."""
-    found: list[Measurement] = []
-    for layers, points in measured.items():
-        if not 0 <= layers < len(rows.rows):
-            continue
-        n_past = round(statistics.fmean(point.n_past for point in points))
-        gpu, cpu, handovers = reads(rows.rows[layers], rows, settings, n_past)
-        found.append(Measurement(gpu, cpu, handovers, _median(points)))
-    return tuple(found)
-
-
-def _median(points: Sequence[Point]) -> float:
-    return statistics.median(point.tps for point in points)
-
-
 def _row(row: Row, rate: Rate, plan: Plan, measured: Sequence[Point]) -> PlanRow:
     if measured:
-        speeds = [point.tps for point in measured]
-        rate = Rate(min(speeds), _median(measured), max(speeds), "measured")
+        rate = measured_rate(measured)
     fit, excess, short = _fit(row.devices, plan.choice.budgets, row.n_gpu_layers)
     return PlanRow(
         row.n_gpu_layers, row.devices, row.ram, fit, excess, short, rate, len(measured), row.n_gpu_layers in plan.dry

@@ -69,6 +69,8 @@ class DeviceFacts(msgspec.Struct, frozen=True):
     free: int | None
     total: int | None
     """Memory; of the CPU device the RAM. ``None``: the backend does not know."""
+    round_trip: float | None = None
+    """Seconds that an RPC device took to tell its memory, the network included; ``None`` of any other."""
 
 
 class DeviceLedger(msgspec.Struct, frozen=True):

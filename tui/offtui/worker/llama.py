@@ -5,6 +5,7 @@ loading the other file would give a second registry of devices.
 """
 
 import ctypes
+import time
 from typing import Any, Final
 
 import llama_cpp
@@ -82,16 +83,18 @@ def device_facts(device: ctypes.c_void_p) -> DeviceFacts:
     if _text(_reg_name(_dev_reg(device))) == "RPC":
         kind = "rpc"
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    asked = time.perf_counter()
     _dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+    round_trip = time.perf_counter() - asked if kind == "rpc" else None
     description = _text(_dev_description(device))
     if total.value <= 0:
-        return DeviceFacts(name, kind, description, None, None)
+        return DeviceFacts(name, kind, description, None, None, round_trip)
     # of the CPU ggml reports all RAM as free, and of a container the whole machine's
     if kind == "cpu":
         most, left = ram()
         most = min(most, total.value)
         return DeviceFacts(name, kind, description, min(left, most), most)
-    return DeviceFacts(name, kind, description, min(free.value, total.value), total.value)
+    return DeviceFacts(name, kind, description, min(free.value, total.value), total.value, round_trip)
 
 
 def all_device_facts() -> tuple[DeviceFacts, ...]:
