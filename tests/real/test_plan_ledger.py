@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from offtui.gguf.header import Header
+from offtui.plan.placement import ladder
 from offtui.plan.settings import Device, Settings
-from offtui.plan.table import Model, PlacementKind, Row, kept_patterns, table
+from offtui.plan.table import Model, Row, table
 from offtui.protocol.events import Loaded, LoadFailed
 from offtui.protocol.facts import DeviceLedger
 from offtui.protocol.requests import Load
-from offtui.protocol.spec import LoadSpec
+from offtui.protocol.spec import LoadSpec, Placement
 from offtui.units import GIB, MIB
 from offtui.worker.header import read_header
 from tests.fakes import gguf_shapes as shapes
@@ -36,14 +37,23 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return shapes.write_random(folder / f"{request.param}.gguf", SHAPES[request.param]())
 
 
-def ledger(spec: LoadSpec) -> tuple[DeviceLedger, DeviceLedger]:
-    """The device's and the CPU's part of a real load."""
+def load(spec: LoadSpec) -> Loaded:
+    """A real load."""
     with WorkerClient() as worker:
         worker.send(Load(spec))
         event = worker.wait_for(Loaded, LoadFailed)
     assert isinstance(event, Loaded), event
-    remote = next(row for row in event.devices if row.kind == "rpc")
-    return remote, next(row for row in event.devices if row.kind == "cpu")
+    return event
+
+
+def parts(loaded: Loaded) -> tuple[DeviceLedger, DeviceLedger]:
+    """The device's and the CPU's part of a load."""
+    remote = next(row for row in loaded.devices if row.kind == "rpc")
+    return remote, next(row for row in loaded.devices if row.kind == "cpu")
+
+
+def ledger(spec: LoadSpec) -> tuple[DeviceLedger, DeviceLedger]:
+    return parts(load(spec))
 
 
 def planned(header: Header, spec: LoadSpec) -> tuple[Row, ...]:
@@ -124,27 +134,39 @@ def test_two_devices_get_what_was_planned_for_each(
         assert abs(got.compute - want.compute) <= 12 * MIB
 
 
-@pytest.mark.parametrize(("placement", "name", "kept"), [("ffn", "llama", 5), ("experts", "qwen3moe", 3)])
+@pytest.mark.parametrize(
+    ("placement", "name"), [("ffn", "llama"), ("ffn", "gemma2"), ("experts", "qwen3moe"), ("experts", "deepseek2")]
+)
 def test_matrices_that_stay_in_ram_are_where_the_plan_has_them(
-    tmp_path: Path, device: RunningDevice, placement: PlacementKind, name: str, kept: int
+    tmp_path: Path, device: RunningDevice, placement: Placement, name: str
 ) -> None:
     path = shapes.write_random(tmp_path / "m.gguf", SHAPES[name]())
     header = read_header(str(path))
-    spec = LoadSpec(
-        model=str(path),
-        n_gpu_layers=header.n_layer + 1,
-        n_ctx=2048,
-        n_threads=1,
-        rpc=(device.endpoint,),
-        on_cpu=kept_patterns(placement, kept),
-    )
-    remote, cpu = ledger(spec)
+    base = {"model": str(path), "n_ctx": 2048, "n_threads": 1, "rpc": (device.endpoint,)}
     devices = [Device("RPC0", 8 * GIB, 8 * GIB)]
-    rows = table(Model.of(header), Settings.of(spec, header), devices, placement).rows
-    row = next(row for row in rows if row.n_kept == kept)
-    assert abs(remote.weights - row.devices[0].weights) <= EXACT
-    assert abs(remote.kv - row.devices[0].kv) <= EXACT
-    assert cpu.kv == row.ram.kv == 0
-    assert cpu.weights >= row.ram.weights - EXACT
-    assert abs(remote.compute - row.devices[0].compute) <= 5 * MIB
-    assert abs(cpu.compute - row.ram.compute) <= 5 * MIB
+    rows = ladder(Model.of(header), Settings.of(LoadSpec(**base), header), devices, placement).rows
+    last = header.n_layer + 1
+    assert len(rows) == last + 1
+    for layers in (0, 1, 2, last // 2, last):
+        loaded = load(LoadSpec(n_gpu_layers=layers, placement=placement, **base))
+        remote, cpu = parts(loaded)
+        row = rows[layers]
+        assert loaded.layers.asked == layers
+        assert loaded.layers.got == layers
+        assert remote.layers == (last if layers else 0)
+        assert abs(remote.weights - row.devices[0].weights) <= EXACT
+        assert abs(remote.kv - row.devices[0].kv) <= EXACT
+        assert abs(cpu.kv - row.ram.kv) <= EXACT
+        assert cpu.weights >= row.ram.weights - EXACT
+        assert abs(remote.compute - row.devices[0].compute) <= 5 * MIB
+        assert abs(cpu.compute - row.ram.compute) <= 5 * MIB
+
+
+def test_the_worker_chooses_the_layers_of_a_placement(tmp_path: Path, device: RunningDevice) -> None:
+    path = shapes.write_random(tmp_path / "m.gguf", SHAPES["qwen3moe"]())
+    base = {"model": str(path), "n_ctx": 2048, "n_threads": 1, "rpc": (device.endpoint,)}
+    loaded = load(LoadSpec(placement="best", **base))
+    assert loaded.layers.got == loaded.layers.max
+    dense = load(LoadSpec(placement="ffn", n_gpu_layers=3, **base))
+    assert dense.spec.placement == "layers"
+    assert dense.notices[0] == "This model has no dense feed-forward matrices: its layers are placed whole."

@@ -23,13 +23,13 @@ from offtui.plan import target as targets
 from offtui.plan.advise import advise
 from offtui.plan.choose import MARGIN
 from offtui.plan.probe import DryPoint, DryRequest
-from offtui.plan.report import Plan, Strategy, make_plan, points_to_try, with_dry_loads
+from offtui.plan.report import Plan, make_plan, points_to_try, with_dry_loads
 from offtui.plan.settings import Settings
 from offtui.plan.speed import fit
 from offtui.plan.table import Model
 from offtui.plan.target import Target
 from offtui.protocol.facts import Failure
-from offtui.protocol.spec import CacheType, LoadSpec
+from offtui.protocol.spec import CacheType, LoadSpec, Strategy
 from offtui.units import parse_size
 
 N_PAST: Final = 512

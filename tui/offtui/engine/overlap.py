@@ -58,6 +58,8 @@ def both_fit(loaded: Loaded, memory: Sequence[DeviceFacts], spec: LoadSpec, ram_
     layers = spec.n_gpu_layers
     if layers is None or not 0 <= layers < len(loaded.ladder) or len(loaded.ram_ladder) != len(loaded.ladder):
         return False
+    if (spec.placement, spec.on_cpu) != (ours.placement, ours.on_cpu):
+        return False
     if (spec.type_k, spec.type_v, spec.use_mmap) != (ours.type_k, ours.type_v, ours.use_mmap):
         return False
     if (spec.n_batch, spec.n_ubatch, spec.offload_kqv) != (ours.n_batch, ours.n_ubatch, ours.offload_kqv):

@@ -2,10 +2,11 @@
 
 import msgspec
 
-from offtui.plan.report import Plan, Strategy, make_plan
+from offtui.plan.report import Plan, make_plan
 from offtui.plan.settings import CONTEXT_STEP, Settings, pad
 from offtui.plan.speed import Line
 from offtui.plan.table import Model
+from offtui.protocol.spec import Strategy
 from offtui.units import size_text
 
 WORTH = 1.05

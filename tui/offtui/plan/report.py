@@ -1,7 +1,6 @@
 """One plan: the table of a strategy for one target, its speeds and the choice, for a screen or a command to show."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import msgspec
 
@@ -11,8 +10,7 @@ from offtui.plan.settings import Settings
 from offtui.plan.speed import Line, Rate, rates
 from offtui.plan.table import Bytes, Model, PlacementKind, Row, Table, table
 from offtui.plan.target import Target
-
-Strategy = Literal["layers", "ffn", "experts", "best"]
+from offtui.protocol.spec import Strategy
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Literal
 
 import msgspec
 
@@ -13,8 +12,9 @@ from offtui.plan.compute import Compute, compute, copied_kv
 from offtui.plan.geometry import Geometry, geometry
 from offtui.plan.settings import Device, Settings
 from offtui.plan.weights import Group, Span, Weights, weights
+from offtui.protocol.spec import Placement
 
-PlacementKind = Literal["layers", "ffn", "experts"]
+PlacementKind = Placement
 """What moves: whole layers from the last; the feed-forward matrices of the first ones back to RAM; or their experts."""
 
 

@@ -95,11 +95,20 @@ class DeviceLedger(msgspec.Struct, frozen=True):
 
 
 class LayerCount(msgspec.Struct, frozen=True):
-    """Offloaded layers: asked for, got by where the buffers are, and the most there is (n_layer + 1)."""
+    """Layers wholly on devices: asked for, got by where the buffers are, and the most there is (n_layer + 1)."""
 
     asked: int
     got: int
     max: int
+
+
+class Learned(msgspec.Struct, frozen=True):
+    """What earlier loads on this machine taught, for the choice of the next."""
+
+    contexts: dict[str, int] = {}
+    """Bytes that a backend takes outside its buffers, by the device's description."""
+    bandwidth: float | None = None
+    """Bytes per second that decoding may read from RAM."""
 
 
 class ModelFacts(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 import msgspec
 
 from offtui.protocol.carry import Manifest
+from offtui.protocol.facts import Learned
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 
@@ -19,6 +20,8 @@ class Load(_Request, frozen=True, tag="load"):
     await_free: dict[str, int] = {}
     """Bytes that shall be free on a device before the load begins, by its name: an earlier worker gives them back.
     Waited for a moment only; where they do not come, the load is tried all the same."""
+    learned: Learned = Learned()
+    """For the choice of the layers, where the spec leaves it open."""
 
 
 class CancelLoad(_Request, frozen=True, tag="cancel_load"):

@@ -7,6 +7,11 @@ import msgspec
 FlashAttn = Literal["auto", "on", "off"]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 Role = Literal["system", "user", "assistant"]
+Placement = Literal["layers", "ffn", "experts"]
+"""What devices get of the layers that do not lie there wholly: nothing, all but their dense feed-forward matrices, or
+all but their experts."""
+Strategy = Literal["layers", "ffn", "experts", "best"]
+"""A placement, or whichever of them promises most tokens per second."""
 
 
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +20,12 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """Path of the GGUF; of split files the first part."""
     n_gpu_layers: int | None = None
-    """0…n_layer+1: 1 is the output layer, k the output and the last k-1 blocks. ``None``: what the plan says fits."""
+    """0…n_layer+1, the layers that lie wholly on devices: 1 is the output layer, k the output and the last k-1 blocks.
+    ``None``: what the plan says fits. With a placement other than ``layers`` every layer is offloaded from 1 on, and
+    the matrices it names stay in RAM in the others; 0 is the CPU alone with each of them."""
+    placement: Strategy = "layers"
+    vram_margin: int | None = None
+    """Bytes to leave free on each device where the layers are chosen; ``None``: the usual."""
     n_ctx: int | None = None
     """Tokens of context. ``None``: the model's own, at most 8192."""
     n_batch: int = 2048

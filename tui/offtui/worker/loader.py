@@ -10,14 +10,14 @@ import msgspec
 
 from offtui.gguf.header import Header
 from offtui.memory import ram_available
-from offtui.plan.choose import choose
-from offtui.plan.settings import Settings
-from offtui.plan.table import Model, Row, table
+from offtui.plan.decide import Decision, decide
+from offtui.plan.placement import for_llama_cpp, whole_layers
+from offtui.plan.table import Row
 from offtui.plan.target import offload_devices
 from offtui.protocol.events import Loaded, LoadProgress, LoadStep
 from offtui.protocol.facts import DeviceFacts, ModelFacts, no_chat_model
 from offtui.protocol.requests import Load
-from offtui.protocol.spec import FlashAttn, LoadSpec
+from offtui.protocol.spec import FlashAttn, LoadSpec, Placement
 from offtui.text import clean_line
 from offtui.units import size_text
 from offtui.worker import layout, ledger, llama
@@ -90,6 +90,7 @@ class Loader:
         if self._flash_attn == "auto" and request.keep_flash_attn is not None:
             self._flash_attn = "on" if request.keep_flash_attn else "off"
         self._await_free = request.await_free
+        self._learned = request.learned
         self._log = log
         self._flags = flags
         self._report = report
@@ -111,17 +112,18 @@ class Loader:
         header = self._read_header()
         self._step("plan")
         devices = llama.all_device_facts()
-        asked = self._layers(header, devices)
         n_ctx = self._context_length(header)
+        decision = self._decide(header, devices, n_ctx)
         spec = msgspec.structs.replace(
             self._spec,
-            n_gpu_layers=asked,
+            n_gpu_layers=decision.n_gpu_layers,
+            placement=decision.placement,
             n_ctx=n_ctx,
             n_threads=self._spec.n_threads or default_threads(),
             n_threads_batch=self._spec.n_threads_batch or self._spec.n_threads or default_threads(),
         )
-        self._check_ram(header, spec, devices)
-        model = self._load_weights(spec)
+        self._check_ram(spec, decision)
+        model = self._load_weights(spec, header.n_layer)
         vocab = self._vocab(model)
         self._step("context")
         context = self._create_context(model, spec)
@@ -156,27 +158,23 @@ class Loader:
             raise WorkerError(failure)
         return header
 
-    def _layers(self, header: Header, devices: tuple[DeviceFacts, ...]) -> int:
-        """``n_gpu_layers`` to ask llama.cpp for; what the plan chooses where none is wanted."""
+    def _decide(self, header: Header, devices: tuple[DeviceFacts, ...], n_ctx: int) -> Decision:
+        """Placement and layers to ask llama.cpp for; what the plan chooses where they are left open."""
         most = header.n_layer + 1
         wanted = self._spec.n_gpu_layers
         if wanted is not None and not 0 <= wanted <= most:
             raise fail(
                 "out_of_range", f"{wanted} layers cannot be offloaded: this model has {most}, so ask for 0 to {most}."
             )
-        if not offload_devices(devices):
-            self._notices.append(self._no_device(most))
-            return wanted or 0
-        if wanted is not None:
-            return wanted
-        choice = choose(header, self._spec, offload_devices(devices), ram_available())
-        self._notices.append(choice.why)
-        return choice.n_gpu_layers
+        spec = msgspec.structs.replace(self._spec, n_ctx=n_ctx)
+        decision = decide(header, spec, devices, ram_available(), self._learned)
+        self._notices += decision.notices if offload_devices(devices) else [self._no_device(most)]
+        return decision
 
-    def _check_ram(self, header: Header, spec: LoadSpec, devices: tuple[DeviceFacts, ...]) -> None:
+    def _check_ram(self, spec: LoadSpec, decision: Decision) -> None:
         """Refuse what the RAM cannot hold by the plan: the system would not refuse it, but kill a process later."""
-        self._rows = table(Model.of(header), Settings.of(spec, header), offload_devices(devices)).rows
-        row = self._rows[spec.n_gpu_layers or 0]
+        self._rows = decision.table.rows
+        row = self._rows[decision.n_gpu_layers]
         ram, need = row.ram, _unmapped(row, spec)
         available = ram_available()
         if need > available:
@@ -209,8 +207,10 @@ class Loader:
             self._notices.append(f"The context of {wanted} is longer than the {trained} the model was trained for.")
         return wanted
 
-    def _load_weights(self, spec: LoadSpec) -> Any:
-        parameters = model_parameters(spec, spec.n_gpu_layers, spec.on_cpu)
+    def _load_weights(self, spec: LoadSpec, n_layer: int) -> Any:
+        placement: Placement = "layers" if spec.placement == "best" else spec.placement
+        layers, kept = for_llama_cpp(placement, spec.n_gpu_layers or 0, n_layer)
+        parameters = model_parameters(spec, layers, (*kept, *spec.on_cpu))
         self._step("weights")  # before the file is mapped: reading it from a slow disk takes minutes without a word
         last, told = 0.0, time.monotonic()
 
@@ -279,6 +279,7 @@ class Loader:
         memory = llama.all_device_facts()
         asked = spec.n_gpu_layers or 0
         truth = ledger.ledger(lines, memory, asked, header.n_layer + 1)
+        layers = msgspec.structs.replace(truth.layers, got=whole_layers(truth.layers.got, lines))
         flash_attn = ledger.flash_attn(lines, self._flash_attn)
         facts = ModelFacts(
             path=self._spec.model,
@@ -296,7 +297,7 @@ class Loader:
         return Loaded(
             model=facts,
             spec=spec,
-            layers=truth.layers,
+            layers=layers,
             devices=truth.devices,
             memory=memory,
             n_ctx=api.llama_n_ctx(context),
