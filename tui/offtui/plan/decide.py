@@ -86,7 +86,7 @@ def decide(
     if not devices:
         return Decision("layers", spec.n_gpu_layers or 0, ladder(model, settings, devices, "layers").table)
     budget = device_budgets(facts, learned_contexts(facts, learned), spec.vram_margin)
-    line = fit(of_machine(facts, cpu=learned.bandwidth).machine)
+    line = fit(of_machine(facts, cpu=learned.bandwidth, n_threads=spec.n_threads).machine)
     found: list[tuple[bool, float, Ladder, int, Choice]] = []
     for placement in wanted:
         rungs = ladder(model, settings, devices, placement)
