@@ -47,9 +47,8 @@ def device_budgets(
         return tuple(budgets([device], context=context)[0] for device, context in pairs)
     # what a person asks to be left free is left, on small devices too
     found = [budgets([device], margin=0, context=context)[0] for device, context in pairs]
-    return tuple(
-        Budget(b.name, None if b.bytes is None else max(b.bytes - margin, 0), b.context, margin) for b in whole
-    )
+    left = [None if have.bytes is None else max(have.bytes - margin, 0) for have in found]
+    return tuple(Budget(have.name, size, have.context, margin) for have, size in zip(found, left, strict=True))
 
 
 def learned_contexts(facts: Sequence[DeviceFacts], learned: Learned) -> tuple[int | None, ...]:
