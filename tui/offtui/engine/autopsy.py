@@ -13,6 +13,7 @@ import msgspec
 
 from offtui.engine.ending import Ending
 from offtui.engine.state import Phase
+from offtui.protocol import signs
 from offtui.protocol.facts import Failure, FailureKind
 from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
@@ -66,44 +67,13 @@ SIGNS = (
         "Start `offtui device` there again, then load again.",
     ),
     Sign(
-        (
-            "cudamalloc failed: out of memory",
-            "cuda error: out of memory",
-            "rocm error: out of memory",
-            "hipmalloc failed: out of memory",
-            "cublas_status_alloc_failed",
-            "erroroutofdevicememory",
-            "requested buffer size exceeds device buffer size limit",
-            "kiogpucommandbuffercallbackerroroutofmemory",
-            "failed to allocate metal buffer",
-            "error: failed to allocate buffer, size",
-            "failed to allocate cuda",
-            "failed to allocate rocm",
-            "failed to allocate vulkan",
-            "failed to allocate rpc",
-            "unable to allocate cuda",
-            "unable to allocate rocm",
-            "unable to allocate vulkan",
-            "unable to allocate metal",
-            "unable to allocate rpc",
-        ),
+        signs.DEVICE_MEMORY,
         "out_of_memory",
         "a device ran out of memory",
         _FEWER_LAYERS,
     ),
     Sign(
-        (
-            "failed to allocate cpu",
-            "unable to allocate cpu",
-            "ggml_aligned_malloc",
-            "std::bad_alloc",
-            "erroroutofhostmemory",
-            "cannot allocate memory",
-            "memoryerror",
-            "failed to allocate buffer of size",
-            "failed to allocate buffer for kv cache",
-            "failed to allocate compute",
-        ),
+        signs.RAM,
         "out_of_memory",
         "the RAM ran out",
         _LESS_RAM,

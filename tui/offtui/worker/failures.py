@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from offtui.errors import OfftuiError
+from offtui.protocol import signs
 from offtui.protocol.facts import Failure, FailureKind
 from offtui.text import clean_line
 
@@ -22,7 +23,8 @@ def fail(kind: FailureKind, message: str, *, evidence: str = "", advice: str = "
 
 
 class _Sign(NamedTuple):
-    text: str
+    marks: tuple[str, ...]
+    """Lower case; one of them in a line of the log makes that line the evidence."""
     kind: FailureKind
     message: str
     advice: str
@@ -31,32 +33,42 @@ class _Sign(NamedTuple):
 _SMALLER = "Offload fewer layers, or take a smaller context or a smaller quantisation."
 
 _SIGNS: tuple[_Sign, ...] = (
-    _Sign("out of memory", "out_of_memory", "A device ran out of memory.", _SMALLER),
-    _Sign("OutOfDeviceMemory", "out_of_memory", "A device ran out of memory.", _SMALLER),
-    _Sign("unable to allocate", "out_of_memory", "A buffer could not be allocated.", _SMALLER),
-    _Sign("failed to allocate", "out_of_memory", "A buffer could not be allocated.", _SMALLER),
-    _Sign("alloc_buffer: allocating", "out_of_memory", "A buffer could not be allocated.", _SMALLER),
-    _Sign("alloc_tensor_range: failed", "out_of_memory", "A buffer could not be allocated.", _SMALLER),
+    _Sign(signs.DEVICE_MEMORY, "out_of_memory", "A device ran out of memory.", _SMALLER),
+    _Sign(signs.RAM, "out_of_memory", "The RAM ran out.", "Take a smaller context or a smaller quantisation."),
     _Sign(
-        "unknown model architecture",
+        (
+            "out of memory",
+            "unable to allocate",
+            "failed to allocate",
+            "alloc_buffer: allocating",
+            "alloc_tensor_range: failed",
+        ),
+        "out_of_memory",
+        "A buffer could not be allocated.",
+        _SMALLER,
+    ),
+    _Sign(
+        ("unknown model architecture",),
         "unsupported",
         "The installed llama.cpp does not know this model's architecture.",
         "A newer llama-cpp-python may know it: pip install --upgrade llama-cpp-python.",
     ),
     _Sign(
-        "unknown pre-tokenizer type",
+        ("unknown pre-tokenizer type",),
         "unsupported",
         "The installed llama.cpp does not know this model's tokenizer.",
         "A newer llama-cpp-python may know it: pip install --upgrade llama-cpp-python.",
     ),
-    _Sign("not within the file bounds", "truncated", "The file is cut off.", "Download it again."),
-    _Sign("corrupted or incomplete", "truncated", "The file is cut off or damaged.", "Download it again."),
-    _Sign("missing tensor", "unsupported", "The file lacks tensors that its architecture needs.", ""),
-    _Sign("wrong number of tensors", "unsupported", "The file's tensors are not those of its architecture.", ""),
-    _Sign("has wrong shape", "unsupported", "The file's tensors contradict its metadata.", ""),
-    _Sign("key not found in model", "unsupported", "The file's metadata is incomplete.", ""),
-    _Sign("invalid magic", "not_gguf", "The file is not a GGUF.", ""),
-    _Sign("V cache quantization requires flash_attn", "unsupported", "A quantised V cache needs flash attention.", ""),
+    _Sign(("not within the file bounds",), "truncated", "The file is cut off.", "Download it again."),
+    _Sign(("corrupted or incomplete",), "truncated", "The file is cut off or damaged.", "Download it again."),
+    _Sign(("missing tensor",), "unsupported", "The file lacks tensors that its architecture needs.", ""),
+    _Sign(("wrong number of tensors",), "unsupported", "The file's tensors are not those of its architecture.", ""),
+    _Sign(("has wrong shape",), "unsupported", "The file's tensors contradict its metadata.", ""),
+    _Sign(("key not found in model",), "unsupported", "The file's metadata is incomplete.", ""),
+    _Sign(("invalid magic",), "not_gguf", "The file is not a GGUF.", ""),
+    _Sign(
+        ("v cache quantization requires flash_attn",), "unsupported", "A quantised V cache needs flash attention.", ""
+    ),
 )
 """What llama.cpp writes when a load fails, the most telling first."""
 
@@ -65,7 +77,7 @@ def diagnose(lines: Sequence[str], what: str) -> WorkerError:
     """The failure that the log of a failed load shows; ``what`` begins the sentence where nothing is recognised."""
     for sign in _SIGNS:
         for line in lines:
-            if sign.text.lower() in line.lower():
+            if any(mark in line.lower() for mark in sign.marks):
                 return fail(sign.kind, sign.message, evidence=line, advice=sign.advice)
     evidence = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
     return fail("unsupported", f"{what}.", evidence=evidence)
