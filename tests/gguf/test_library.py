@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -252,3 +254,93 @@ def test_a_thousand_files_are_listed_at_once(tmp_path: Path) -> None:
         assert len(find([tmp_path / "m"])) == 1000
         spent.append(time.process_time() - begun)
     assert min(spent) < 0.1, spent
+
+
+def put_in_ollama(root: Path, name: str, layers: dict[str, bytes]) -> dict[str, Path]:
+    """A manifest and its blobs, as Ollama lays them."""
+    blobs: dict[str, Path] = {}
+    entries = []
+    for kind, body in layers.items():
+        digest = hashlib.sha256(body).hexdigest()
+        blob = root / "blobs" / f"sha256-{digest}"
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_bytes(body)
+        blobs[kind] = blob
+        media = f"application/vnd.ollama.image.{kind}"
+        entries.append({"mediaType": media, "digest": f"sha256:{digest}", "size": len(body)})
+    manifest = root / "manifests" / name
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_text(json.dumps({"schemaVersion": 2, "layers": entries}))
+    return blobs
+
+
+def test_ollamas_blobs_have_the_names_of_their_manifests(home: Path) -> None:
+    root = home / ".ollama/models"
+    layers = {"model": b"GGUF one", "projector": b"GGUF eye", "template": b"{{ }}"}
+    blobs = put_in_ollama(root, "registry.ollama.ai/library/llava/7b-q4_0", layers)
+    other = put_in_ollama(root, "hf.co/owner/Some-GGUF/Q4_K_M", {"model": b"GGUF two"})
+    (root / "blobs/sha256-stray.gguf").write_bytes(b"GGUF")
+    hub, llava, eye = find(default_folders(Config()))
+    assert (hub.path, hub.name, hub.quant) == (other["model"], "hf.co/owner/Some-GGUF:Q4_K_M", "Q4_K_M")
+    assert (llava.path, llava.name, llava.source) == (blobs["model"], "llava:7b-q4_0", "ollama")
+    assert llava.mmproj == blobs["projector"]
+    assert hub.mmproj is None, "the projector is another model's"
+    assert (eye.kind_hint, eye.path) == ("mmproj", blobs["projector"])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"layers": 3}', '{"layers": [{"mediaType": "application/vnd.ollama.image.model"}]}']
+)
+def test_manifests_that_cannot_be_read_are_passed_over(home: Path, text: str) -> None:
+    root = home / ".ollama/models"
+    put_in_ollama(root, "registry.ollama.ai/library/good/1", {"model": b"GGUF one"})
+    put(root / "manifests/registry.ollama.ai/library/bad/1").write_text(text)
+    assert [model.name for model in find([root])] == ["good:1"]
+
+
+def test_a_digest_cannot_name_a_path_elsewhere(home: Path) -> None:
+    root = home / ".ollama/models"
+    (root / "blobs").mkdir(parents=True)
+    secret = put(home / "secret")
+    manifest = put(root / "manifests/registry.ollama.ai/library/bad/1")
+    digest = "sha256:" + "../" * 8 + str(secret)
+    manifest.write_text(json.dumps({"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": digest}]}))
+    assert find([root]) == []
+
+
+def test_a_projector_is_paired_with_the_models_of_its_repository(home: Path) -> None:
+    folder = home / ".lmstudio/models/o/Gemma-GGUF"
+    put(folder / "gemma-3-Q4_K_M.gguf")
+    put(folder / "gemma-3-Q8_0.gguf")
+    best = put(folder / "mmproj-model-f16.gguf")
+    put(folder / "mmproj-model-f32.gguf")
+    pairs = {model.name: model.mmproj for model in find(default_folders(Config()))}
+    assert pairs["gemma-3-Q4_K_M"] == pairs["gemma-3-Q8_0"] == best
+    assert pairs["mmproj-model-f16"] is None
+
+
+def test_in_a_mixed_folder_names_decide_what_belongs_together(tmp_path: Path) -> None:
+    put(tmp_path / "m/gemma-3-4b-Q4_K_M.gguf")
+    put(tmp_path / "m/qwen-8b-Q4_K_M.gguf")
+    own = put(tmp_path / "m/gemma-3-4b-mmproj-F16.gguf")
+    lora = put(tmp_path / "m/qwen-8b-lora.gguf")
+    put(tmp_path / "m/mmproj-F16.gguf")
+    models = {model.name: model for model in find([tmp_path / "m"])}
+    assert models["gemma-3-4b-Q4_K_M"].mmproj == own
+    assert models["gemma-3-4b-Q4_K_M"].loras == ()
+    assert models["qwen-8b-Q4_K_M"].mmproj is None
+    assert models["qwen-8b-Q4_K_M"].loras == (lora,)
+
+
+def test_a_file_that_came_or_went_makes_a_search_stale(tmp_path: Path) -> None:
+    file = put(tmp_path / "m/a/one.gguf")
+    found = search([tmp_path / "m", tmp_path / "later"])
+    assert not found.is_stale
+    put(tmp_path / "m/a/two.gguf")
+    assert found.is_stale
+    found = search([tmp_path / "m", tmp_path / "later"])
+    file.unlink()
+    assert found.is_stale
+    found = search([tmp_path / "m", tmp_path / "later"])
+    (tmp_path / "later").mkdir()
+    assert found.is_stale, "a folder that was not there is there now"

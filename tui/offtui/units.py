@@ -48,6 +48,17 @@ def count_text(count: int | None) -> str:
     return f"{count / 1000:.1f}k" if count < 100_000 else f"{count / 1000:.0f}k"
 
 
+def params_text(count: int | None) -> str:
+    """A count of parameters: ``"596M"``, ``"8.2B"``, ``"235B"``."""
+    if not count:
+        return UNKNOWN
+    for unit, factor in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= factor:
+            value = count / factor
+            return f"{value:.1f}{unit}" if value < 99.95 and unit == "B" else f"{value:.0f}{unit}"
+    return str(count)
+
+
 def rate_text(rate: float | None) -> str:
     """Tokens per second: ``"3.42"``, ``"31.4"``, ``"214"``."""
     if rate is None:
@@ -66,6 +77,16 @@ def seconds_text(seconds: float | None) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+
+
+def ago_text(seconds: float) -> str:
+    """How long ago: ``"just now"``, ``"5 min ago"``, ``"3 days ago"``."""
+    for unit, size in (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("h", 3600), ("min", 60)):
+        count = int(seconds // size)
+        if count > 0:
+            plural = "s" if count > 1 and unit in ("year", "month", "day") else ""
+            return f"{count} {unit}{plural} ago"
+    return "just now"
 
 
 def parse_size(text: str) -> int:

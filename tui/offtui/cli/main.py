@@ -12,7 +12,7 @@ from offtui.cli.exits import BROKEN_PIPE, INTERRUPTED, complain
 from offtui.cli.options import Parser, add_session_options, options_from
 from offtui.errors import OfftuiError, UsageError
 
-COMMANDS = ("ask", "device", "doctor", "plan")
+COMMANDS = ("ask", "device", "doctor", "models", "plan", "rm")
 """Modules of this folder with an ``add_parser`` that sets ``run``."""
 
 

@@ -37,6 +37,11 @@ class Leash:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_cut = False
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing may run on it any more."""
+        return self._is_cut
+
     def cut(self) -> None:
         """End what runs on it now and let nothing run on it any more."""
         with self._lock:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
-Source = Literal["folder", "huggingface", "lmstudio", "llama.cpp"]
+Source = Literal["folder", "huggingface", "lmstudio", "llama.cpp", "ollama"]
 
+_OLLAMA_SERVICE = Path("/usr/share/ollama/.ollama/models")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
@@ -40,13 +41,15 @@ def default_folders(
 
 
 def cache_folders(environ: Mapping[str, str] | None = None, home: Path | None = None) -> list[tuple[Path, Source]]:
-    """The caches of Hugging Face, LM Studio and llama.cpp, existing or not, each once."""
+    """The caches of Hugging Face, LM Studio, llama.cpp and Ollama, existing or not, each once."""
     variables = os.environ if environ is None else environ
     home = _home() if home is None else home
     found: dict[Path, Source] = {huggingface_folder(variables, home): "huggingface"}
     for folder in lmstudio_folders(home):
         found.setdefault(folder, "lmstudio")
     found.setdefault(llama_cpp_folder(variables, home), "llama.cpp")
+    for folder in ollama_folders(variables, home):
+        found.setdefault(folder, "ollama")
     return list(found.items())
 
 
@@ -67,6 +70,15 @@ def llama_cpp_folder(environ: Mapping[str, str], home: Path) -> Path:
     if sys.platform == "darwin":
         return home / "Library/Caches/llama.cpp"
     return _expanded(environ.get("XDG_CACHE_HOME") or "~/.cache", environ, home) / "llama.cpp"
+
+
+def ollama_folders(environ: Mapping[str, str], home: Path) -> list[Path]:
+    """``OLLAMA_MODELS``, else Ollama's folder of this user; and that of its system service, where there is one."""
+    own = environ.get("OLLAMA_MODELS")
+    folders = [_expanded(own, environ, home) if own else home / ".ollama/models"]
+    if sys.platform == "linux":
+        folders.append(_OLLAMA_SERVICE)
+    return list(dict.fromkeys(folders))
 
 
 def lmstudio_folders(home: Path) -> list[Path]:

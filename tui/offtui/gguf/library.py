@@ -8,10 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from offtui.gguf import ollama
 from offtui.gguf.caches import HasModelFolders as HasModelFolders
 from offtui.gguf.caches import Source, cache_folders
 from offtui.gguf.caches import default_folders as default_folders
 from offtui.gguf.names import Kind, SplitName, is_gguf, parse_kind, parse_quant, parse_split, stem
+from offtui.gguf.pairing import paired
 from offtui.text import clean_line
 
 MAX_DEPTH = 8
@@ -31,6 +33,8 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     """For people: without ``.gguf``, part number and anything that acts on a terminal."""
     bytes: int
     """Of all parts that are here."""
+    mtime_ns: int = 0
+    """When the first of its parts changed; 0 unknown."""
     quant: str = ""
     """By the name, such as ``"Q4_K_M"``; empty where the name does not say."""
     source: Source = "folder"
@@ -41,6 +45,12 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     missing: int = 0
     """Parts that are not here; such a model cannot be loaded."""
     kind_hint: Kind = "model"
+    belongs_to: str = ""
+    """Of a projector or an adapter in Ollama's store the name of its model."""
+    mmproj: Path | None = None
+    """Of a model its projector for images, where there is one."""
+    loras: tuple[Path, ...] = ()
+    """Of a model the adapters that lie beside it."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -49,6 +59,20 @@ class Found(msgspec.Struct, frozen=True):
     models: tuple[ModelFile, ...] = ()
     problems: tuple[str, ...] = ()
     """One sentence for each folder that could not be searched, or not to its end. An absent folder is none."""
+    looked: tuple[tuple[str, int], ...] = ()
+    """Every folder that was looked at with its time of change in ns; -1: it was not there."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a file came, went or was renamed in one of the folders since. Takes a stat for each folder."""
+        return any(_changed_at(folder) != at for folder, at in self.looked)
+
+
+def _changed_at(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except (OSError, ValueError):
+        return -1
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -56,6 +80,7 @@ class _File(msgspec.Struct, frozen=True):
     name: str
     folder: str
     bytes: int
+    mtime_ns: int
     inode: tuple[int, int]
     order: int
 
@@ -71,12 +96,17 @@ def find(folders: Iterable[Path]) -> list[ModelFile]:
 def search(folders: Iterable[Path]) -> Found:
     """As ``find``, together with what could not be searched."""
     walk = _Walk()
+    roots = [os.path.abspath(folder) for folder in folders]
     caches: list[tuple[str, Source]] = [(form, source) for folder, source in cache_folders() for form in _forms(folder)]
     models = [
         (group[0].order, _model(group, caches), frozenset(file.inode for file in group))
-        for folder in folders
-        for group in _grouped(walk.files(os.path.abspath(folder)))
+        for folder in roots
+        for group in _grouped(walk.files(folder))
     ]
+    for folder in roots:
+        if ollama.is_ollama(folder):
+            walk.look_below(os.path.join(folder, "manifests"))
+            models += [_ollama_model(file, len(models)) for file in ollama.files(folder)]
     # Complete ones first, then as the folders were given: of two names of the same bytes the better one stays.
     models.sort(key=lambda entry: (entry[1].missing > 0, entry[0]))
     seen = set[tuple[int, int]]()
@@ -86,7 +116,7 @@ def search(folders: Iterable[Path]) -> Found:
             seen |= inodes
             kept.append(model)
     kept.sort(key=lambda model: (model.name.casefold(), model.repo.casefold(), os.fspath(model.path)))
-    return Found(tuple(kept), tuple(walk.problems))
+    return Found(tuple(paired(kept)), tuple(walk.problems), tuple(walk.looked.items()))
 
 
 class _Walk:
@@ -94,6 +124,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+        self.looked: dict[str, int] = {}
         self._folders = set[tuple[int, int]]()
         self._files = 0
 
@@ -102,6 +133,7 @@ class _Walk:
         try:
             status = os.stat(root)
         except FileNotFoundError:
+            self.looked[root] = -1
             return
         except (OSError, ValueError) as error:
             self.problems.append(_refused(root, error))
@@ -121,6 +153,7 @@ class _Walk:
                 self.problems.append(f"{clean_line(root)} holds too much to be searched to its end.")
                 return
             self._folders.add(inode)
+            self.looked[folder] = status.st_mtime_ns
             below: list[tuple[str, os.stat_result, int]] = []
             try:
                 with os.scandir(folder) as listing:
@@ -145,11 +178,20 @@ class _Walk:
                     continue
             pending.extend(reversed(below))
 
+    def look_below(self, root: str) -> None:
+        """Note the folders from ``root`` on, without looking for files."""
+        for folder, below, _ in os.walk(root):
+            self.looked[folder] = _changed_at(folder)
+            if len(self.looked) > MAX_FOLDERS:
+                below.clear()
+
     def _file(self, path: str, name: str, folder: str, status: os.stat_result) -> _File | None:
         if self._files >= MAX_FILES:
             return None
         self._files += 1
-        return _File(path, name, folder, status.st_size, (status.st_dev, status.st_ino), self._files)
+        return _File(
+            path, name, folder, status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino), self._files
+        )
 
 
 def _grouped(files: Iterable[_File]) -> list[list[_File]]:
@@ -173,6 +215,7 @@ def _model(group: list[_File], caches: list[tuple[str, Source]]) -> ModelFile:
         path=Path(first.path),
         name=clean_line(bare, 200) or "(no name)",
         bytes=sum(file.bytes for file in group),
+        mtime_ns=first.mtime_ns,
         quant=parse_quant(bare) or parse_quant(os.path.basename(first.folder)),
         source=source,
         repo=repo,
@@ -180,6 +223,21 @@ def _model(group: list[_File], caches: list[tuple[str, Source]]) -> ModelFile:
         missing=split.count - len(group) if split else 0,
         kind_hint=parse_kind(first.name),
     )
+
+
+def _ollama_model(file: ollama.OllamaFile, order: int) -> tuple[int, ModelFile, frozenset[tuple[int, int]]]:
+    model = ModelFile(
+        path=file.path,
+        name=file.name,
+        bytes=file.bytes,
+        mtime_ns=file.mtime_ns,
+        quant=parse_quant(file.name),
+        source="ollama",
+        parts=(file.path,),
+        kind_hint=file.kind,
+        belongs_to=file.belongs_to,
+    )
+    return MAX_FILES + order, model, frozenset((file.inode,))
 
 
 def _origin(path: str, caches: list[tuple[str, Source]]) -> tuple[Source, str]:
@@ -196,7 +254,9 @@ def _origin(path: str, caches: list[tuple[str, Source]]) -> tuple[Source, str]:
 
 
 def _is_store(folder: str, name: str) -> bool:
-    """Whether it is where Hugging Face's cache keeps bytes by their hashes: many files, none with a name."""
+    """Whether it is where a cache keeps bytes by their hashes: many files, none with a name."""
+    if name in ("blobs", "manifests") and ollama.is_ollama(folder):
+        return True
     return name in ("blobs", "refs") and os.path.basename(folder).startswith(("models--", "datasets--", "spaces--"))
 
 

@@ -45,27 +45,27 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(_DAMAGE)
 
 
-def open_database(file: Path) -> tuple[sqlite3.Connection, str]:
+def open_database(file: Path, tables: str = _TABLES, what: str = "measured") -> tuple[sqlite3.Connection, str]:
     """A connection to ``file``, and a sentence where something is wrong with it; ``""`` where nothing is.
 
     A damaged file is set aside and a new one begun. Where the file cannot be written, or is another version's, what
-    can be read of it is copied to memory, and the connection is to that.
+    can be read of it is copied to memory, and the connection is to that. ``what`` is the word for what is kept there.
     """
     notice = ""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with alone(file):
             try:
-                return _open(file), ""
+                return _open(file, tables), ""
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise
             aside = set_aside(file)
-            return _open(file), f"{_name(file)} was damaged and is kept as {aside.name}; measuring begins anew."
+            return _open(file, tables), f"{_name(file)} was damaged and is kept as {aside.name}; another is begun."
     except (sqlite3.Error, OSError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        notice = f"{_name(file)} cannot be written ({clean_line(why, 200)}); what is measured now is not kept."
-    return _copy_in_memory(file), notice
+        notice = f"{_name(file)} cannot be written ({clean_line(why, 200)}); what is {what} now is not kept."
+    return _copy_in_memory(file, tables), notice
 
 
 def set_aside(file: Path) -> Path:
@@ -83,12 +83,12 @@ def set_aside(file: Path) -> Path:
     return aside
 
 
-def _open(file: Path) -> sqlite3.Connection:
+def _open(file: Path, tables: str) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        _prepare(connection)
+        _prepare(connection, tables)
         check = connection.execute("PRAGMA quick_check(1)").fetchone()
         if check[0] != "ok":
             broken = sqlite3.DatabaseError(str(check[0]))
@@ -100,7 +100,7 @@ def _open(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: sqlite3.Connection, tables: str) -> None:
     """Make the tables where there are none."""
     connection.execute("BEGIN IMMEDIATE")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -108,13 +108,13 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
         raise sqlite3.NotSupportedError(f"it is of version {version}, and this offtui knows {VERSION}")
     if version == 0:
-        for statement in _TABLES.split(";"):
+        for statement in tables.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 
 
-def _copy_in_memory(file: Path) -> sqlite3.Connection:
+def _copy_in_memory(file: Path, tables: str) -> sqlite3.Connection:
     memory = sqlite3.connect(":memory:", isolation_level=None)
     with contextlib.suppress(sqlite3.Error, OSError):
         for mode in ("mode=ro", "immutable=1"):
@@ -123,7 +123,7 @@ def _copy_in_memory(file: Path) -> sqlite3.Connection:
                     source.backup(memory)
                     # the copy is a file of WAL mode, which memory does not know
                     return memory
-    _prepare(memory)
+    _prepare(memory, tables)
     return memory
 
 

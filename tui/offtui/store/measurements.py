@@ -177,6 +177,16 @@ class Store:
         )
         return tuple(Point(*row) for row in reversed(found))
 
+    def newest_speeds(self) -> dict[str, Point]:
+        """Of each file that was measured, in whatever circumstances, the newest speed."""
+        found: list[Any] = self._try(
+            lambda: self._connection.execute(
+                "SELECT path, n_gpu_layers, n_past, tokens, tps, prompt_tps, max(time) FROM points GROUP BY path"
+            ).fetchall(),
+            [],
+        )
+        return {os.fsdecode(row[0]): Point(*row[1:]) for row in found}
+
     def add_residuals(self, of: Circumstances, residuals: Sequence[Residual]) -> None:
         """Keep what a plan said and what the load took."""
         now = self._clock()

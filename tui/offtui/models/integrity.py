@@ -1,0 +1,119 @@
+"""Whether a model file is still the one whose SHA-256 was recorded. Hashing is done in a quiet process of its own."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from offtui.store.catalogue import Catalogue
+from offtui.store.measurements import FileId
+from offtui.text import clean_line
+from offtui.units import size_text
+
+_HASH = re.compile(r"(?:sha256-)?([0-9a-f]{64})")
+
+
+class Integrity:
+    """Records hashes once, and notices files that have changed since. For one thread."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._waiting: list[FileId] = []
+        self._running: tuple[FileId, subprocess.Popen[bytes], IO[bytes]] | None = None
+        self.is_quiet = True
+        """Nobody waits for an answer: hashing disturbs nobody."""
+
+    def close(self) -> None:
+        """End the process that hashes."""
+        if self._running is not None:
+            _, process, out = self._running
+            self._running = None
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+            out.close()
+
+    def check(self, path: Path) -> str:
+        """What there is to say before the file is loaded; ``""`` where it is as it was, or was never recorded."""
+        recorded, file = self._catalogue.hash(str(path)), FileId.of(str(path))
+        if recorded is None or file is None or recorded.file == file:
+            return ""
+        name = clean_line(path.name, 120)
+        if recorded.file.size != file.size:
+            was, now = size_text(recorded.file.size), size_text(file.size)
+            self.forget(path)
+            return f"{name} is not the file whose SHA-256 was recorded: it had {was} and has {now}."
+        if file not in self._waiting:
+            self._waiting.insert(0, file)
+        return f"{name} was written to since its SHA-256 was recorded; it is being compared."
+
+    def loaded(self, path: Path) -> None:
+        """The file is in use: record its hash, from its name where a cache names it so, else soon."""
+        file = FileId.of(str(path))
+        if file is None or self._catalogue.hash(str(path)) is not None:
+            return
+        named = named_hash(path)
+        if named:
+            self._catalogue.keep_hash(file, named)
+        elif file not in self._waiting:
+            self._waiting.append(file)
+
+    def forget(self, path: Path) -> None:
+        """Take the file as it is now; its hash is recorded anew."""
+        file = FileId.of(str(path))
+        if file is not None and file not in self._waiting:
+            self._waiting.append(file)
+
+    def step(self) -> str:
+        """Go on with what is to be hashed; a sentence where a file turned out changed."""
+        if self._running is None:
+            if self._waiting and self.is_quiet:
+                self._begin(self._waiting.pop(0))
+            return ""
+        file, process, out = self._running
+        status = process.poll()
+        if status is None:
+            # llama.cpp reads all of the memory it can: what hashes holds still meanwhile
+            process.send_signal(signal.SIGCONT if self.is_quiet else signal.SIGSTOP)
+            return ""
+        self._running = None
+        out.seek(0)
+        found = out.read().decode("ascii", "replace").strip()
+        out.close()
+        if status != 0 or FileId.of(file.path) != file or not _HASH.fullmatch(found):
+            return ""
+        before = self._catalogue.hash(file.path)
+        self._catalogue.keep_hash(file, found)
+        if before is None or before.sha256 == found or before.file.size != file.size:
+            return ""
+        return f"{clean_line(Path(file.path).name, 120)} has changed: its SHA-256 is no longer the one recorded."
+
+    def _begin(self, file: FileId) -> None:
+        out = tempfile.TemporaryFile()
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "offtui.models.sha256", file.path],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:  # no process to be had now
+            out.close()
+            return
+        self._running = (file, process, out)
+
+
+def named_hash(path: Path) -> str:
+    """The SHA-256 by which Hugging Face's cache or Ollama names the bytes of a file; ``""`` elsewhere."""
+    try:
+        name = os.path.basename(os.path.realpath(path))
+    except OSError:
+        return ""
+    match = _HASH.fullmatch(name)
+    return match[1] if match else ""
