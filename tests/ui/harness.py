@@ -2,18 +2,23 @@
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from textual.pilot import Pilot
 
 from offtui.config import Config
 from offtui.engine.session import Session
 from offtui.engine.state import LoadWanted, Occurrence, Phase, SessionState, TurnState, TurnWanted
+from offtui.gguf.header import Header
 from offtui.gguf.library import ModelFile
+from offtui.models.entries import Entry
+from offtui.models.shelf import ShelfView
 from offtui.monitor.sample import HostSample, Sample
 from offtui.options import Options
 from offtui.planner.view import PlanView
@@ -40,6 +45,42 @@ class StillWatch:
     def poke(self) -> None: ...
 
     def stop(self) -> None: ...
+
+
+class StillShelf:
+    """A library of these files, none of them read."""
+
+    def __init__(self, files: Sequence[ModelFile], listener: Callable[[ShelfView], None]) -> None:
+        self.entries = [Entry(file=file) for file in files]
+        self.listener = listener
+        self.asked: list[tuple[object, ...]] = []
+        self.tell()
+
+    def tell(self) -> None:
+        self.listener(ShelfView(tuple(self.entries)))
+
+    def refresh(self) -> None:
+        self.tell()
+
+    def look(self, seen: Sequence[Path]) -> None:
+        self.asked.append(("look", *seen))
+
+    def favour(self, path: Path, favourite: bool) -> None:
+        self.asked.append(("favour", path, favourite))
+        changed = [msgspec.structs.replace(e, favourite=favourite) if e.file.path == path else e for e in self.entries]
+        self.entries = changed
+        self.tell()
+
+    def remove(self, file: ModelFile) -> None:
+        self.asked.append(("remove", file.path))
+
+    def describe(self, path: Path, tell: Callable[[Header | None], None]) -> None:
+        self.asked.append(("describe", path))
+        threading.Thread(target=tell, args=(None,)).start()
+
+    def hear(self, state: SessionState, occurrence: Occurrence) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -175,7 +216,12 @@ async def opened(
     planner: Callable[[Callable[[PlanView], None]], Planning] | None = None,
 ) -> AsyncIterator[Screen]:
     """The app, running until the block ends."""
-    ports = Ports(engine, lambda listener, _interval, _pid: StillWatch(listener), lambda: files, planner)
+    ports = Ports(
+        engine,
+        lambda listener, _interval, _pid: StillWatch(listener),
+        lambda listener: StillShelf(files, listener),
+        planner,
+    )
     app = OfftuiApp(options or Options(model="/models/first.gguf", config=Config()), ports)
     try:
         async with app.run_test(size=size) as pilot:

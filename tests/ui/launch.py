@@ -11,6 +11,7 @@ from offtui.monitor.sampler import Sampler
 from offtui.options import Options
 from offtui.ui.app import run
 from offtui.ui.ports import Engine, Listener, Ports
+from tests.ui.harness import StillShelf
 
 WORKER = Path(__file__).parents[1] / "fakes" / "worker.py"
 
@@ -19,7 +20,7 @@ def main(modules: str, model: str, *arguments: str) -> int:
     def engine(listener: Listener) -> Engine:
         return Session(listener, command=[sys.executable, str(WORKER), *arguments], spare=False)
 
-    code = run(Options(model=model), Ports(engine, Sampler, list))
+    code = run(Options(model=model), Ports(engine, Sampler, lambda listener: StillShelf((), listener)))
     Path(modules).write_text("\n".join(sys.modules))
     return code
 

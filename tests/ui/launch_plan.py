@@ -21,7 +21,7 @@ from offtui.ui.ports import Engine, Listener, Ports
 from offtui.units import GIB
 from tests.fakes import gguf_shapes as shapes
 from tests.planner.scene import ended, header_at, loaded_as_planned
-from tests.ui.harness import Recorder
+from tests.ui.harness import Recorder, StillShelf
 
 GEMMA = shapes.gemma_2_27b
 
@@ -75,7 +75,7 @@ def main(folder: str, gib: str, layers: str) -> int:
         return made
 
     options = Options(model=header.path, n_gpu_layers=int(layers))
-    return run(options, Ports(engine, Sampler, list, planner))
+    return run(options, Ports(engine, Sampler, lambda listener: StillShelf((), listener), planner))
 
 
 if __name__ == "__main__":

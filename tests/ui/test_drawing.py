@@ -6,7 +6,7 @@ from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
 from offtui.ui.devices import device_uses, has_device
 from offtui.ui.panes.ledger import ledger_lines
-from offtui.ui.panes.models import model_row
+from offtui.ui.panes.model_rows import model_row
 from offtui.ui.panes.monitor import device_lines
 from offtui.ui.panes.status import status
 from offtui.ui.screens.arrangement import beside, covering, seen
@@ -107,9 +107,11 @@ def test_a_model_row_keeps_the_size_whatever_the_name() -> None:
     from pathlib import Path
 
     from offtui.gguf.library import ModelFile
+    from offtui.models.entries import Entry
 
     for name in ("short", "x" * 300, "[/b][@click=app.quit]evil", "漢字" * 60):
-        row = model_row(ModelFile(path=Path("/m"), name=name, bytes=5 * GIB, quant="Q4_K_M"), 44, up=False)
+        file = ModelFile(path=Path("/m"), name=name, bytes=5 * GIB, quant="Q4_K_M")
+        row = model_row(Entry(file=file), 44, up=False)
         assert row.plain.endswith("5.0 GiB")
         assert row.cell_length <= 44
 

@@ -8,6 +8,7 @@ from offtui import config
 from offtui.cli.exits import complain
 from offtui.errors import LoadError, OfftuiError, UsageError
 from offtui.gguf.library import ModelFile, default_folders, search
+from offtui.gguf.names import is_gguf
 from offtui.models.removing import remove, what_goes
 from offtui.store.catalogue import Catalogue
 from offtui.text import clean_line
@@ -60,7 +61,9 @@ def _found(name: str) -> ModelFile:
     models = search(folders).models
     if there:
         known = [model for model in models if any(part.absolute() == path.absolute() for part in model.parts)]
-        return known[0] if known else search([path.absolute()]).models[0] if _is_model(path) else _refuse(name)
+        if not known and not is_gguf(path.name):
+            raise OfftuiError(f"{clean_line(name, 200)} is no GGUF file; offtui deletes only those.")
+        return known[0] if known else search([path.absolute()]).models[0]
     named = [model for model in models if model.name == name]
     if len(named) > 1:
         places = ", ".join(clean_line(str(model.path), 200) for model in named[:4])
@@ -68,11 +71,3 @@ def _found(name: str) -> ModelFile:
     if not named:
         raise LoadError(f"There is no model {clean_line(name, 200)}; offtui models lists them.")
     return named[0]
-
-
-def _is_model(path: Path) -> bool:
-    return bool(search([path.absolute()]).models)
-
-
-def _refuse(name: str) -> ModelFile:
-    raise OfftuiError(f"{clean_line(name, 200)} is no GGUF file; offtui deletes only those.")

@@ -12,6 +12,7 @@ from offtui.gguf.library import ModelFile
 from offtui.models.fitting import Fitting
 from offtui.plan.probe import HeaderReply
 from offtui.store.catalogue import Catalogue, Mark
+from offtui.text import clean_line
 
 BATCH = 16
 """Headers read by one prober; what they say is shown when it ends."""
@@ -116,4 +117,5 @@ def header_of(entry: Entry, catalogue: Catalogue, leash: Leash | None = None) ->
 def _facts(reply: HeaderReply) -> FileFacts:
     if reply.header is not None:
         return facts_of(reply.header)
-    return FileFacts(failure=reply.failure.message if reply.failure else "The header cannot be read.")
+    message = reply.failure.message if reply.failure else "cannot be read"
+    return FileFacts(failure=message.removeprefix(clean_line(reply.path, 300)).strip(" ."))

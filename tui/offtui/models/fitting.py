@@ -46,7 +46,9 @@ class Fitting(msgspec.Struct, frozen=True, kw_only=True):
     most: int
     has_device: bool
     fits: bool
-    """Whether the choice fits the devices and the RAM."""
+    """Whether the choice fits the devices."""
+    fits_ram: bool
+    """Whether what stays in RAM fits there; mapped weights are read from the disk again and again where it does not."""
     vram: int
     ram: int
     """Bytes on all devices, and in RAM."""
@@ -77,7 +79,14 @@ class Fitting(msgspec.Struct, frozen=True, kw_only=True):
             where = f"RAM {size_text(self.ram)}"
             if self.has_device:
                 where = f"0/{self.most} layers · {where}"
-        return f"{where} · {self.speed}" if self.fits else f"{where} · does not fit"
+        if not self.fits:
+            return f"{where} · does not fit"
+        return f"{where} · {self.speed}" if self.fits_ram else f"{where} · RAM is short"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it runs as predicted."""
+        return self.fits and self.fits_ram
 
 
 def here_of(facts: Sequence[DeviceFacts], store: Store, loaded: Loaded | None = None) -> Here:
@@ -117,12 +126,12 @@ def fitting_of(header: Header, here: Here, store: Store | None = None, n_ctx: in
     """What of a model fits."""
     view = plan_of(header, here, store, n_ctx)
     row = view.rows[view.choice]
-    fits = row.fit != "too much" and (here.ram_available is None or row.ram.total <= here.ram_available)
     return Fitting(
         n_gpu_layers=row.n_gpu_layers,
         most=view.most,
         has_device=bool(view.budgets),
-        fits=fits,
+        fits=row.fit != "too much",
+        fits_ram=here.ram_available is None or row.ram.total <= here.ram_available,
         vram=row.vram,
         ram=row.ram.total,
         low=row.rate.low,

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from offtui.gguf.names import parse_split
 from offtui.store.catalogue import Catalogue
 from offtui.store.measurements import FileId
 from offtui.text import clean_line
@@ -25,8 +26,19 @@ class Integrity:
         self._catalogue = catalogue
         self._waiting: list[FileId] = []
         self._running: tuple[FileId, subprocess.Popen[bytes], IO[bytes]] | None = None
-        self.is_quiet = True
-        """Nobody waits for an answer: hashing disturbs nobody."""
+        self._is_quiet = True
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody waits for an answer: then hashing disturbs nobody."""
+        return self._is_quiet
+
+    @is_quiet.setter
+    def is_quiet(self, quiet: bool) -> None:
+        if quiet != self._is_quiet and self._running is not None:
+            # llama.cpp reads all of the memory it can: what hashes holds still meanwhile
+            self._running[1].send_signal(signal.SIGCONT if quiet else signal.SIGSTOP)
+        self._is_quiet = quiet
 
     def close(self) -> None:
         """End the process that hashes."""
@@ -40,6 +52,9 @@ class Integrity:
 
     def check(self, path: Path) -> str:
         """What there is to say before the file is loaded; ``""`` where it is as it was, or was never recorded."""
+        return next((notice for part in parts_of(path) if (notice := self._check(part))), "")
+
+    def _check(self, path: Path) -> str:
         recorded, file = self._catalogue.hash(str(path)), FileId.of(str(path))
         if recorded is None or file is None or recorded.file == file:
             return ""
@@ -54,6 +69,10 @@ class Integrity:
 
     def loaded(self, path: Path) -> None:
         """The file is in use: record its hash, from its name where a cache names it so, else soon."""
+        for part in parts_of(path):
+            self._record(part)
+
+    def _record(self, path: Path) -> None:
         file = FileId.of(str(path))
         if file is None or self._catalogue.hash(str(path)) is not None:
             return
@@ -78,8 +97,6 @@ class Integrity:
         file, process, out = self._running
         status = process.poll()
         if status is None:
-            # llama.cpp reads all of the memory it can: what hashes holds still meanwhile
-            process.send_signal(signal.SIGCONT if self.is_quiet else signal.SIGSTOP)
             return ""
         self._running = None
         out.seek(0)
@@ -94,7 +111,7 @@ class Integrity:
         return f"{clean_line(Path(file.path).name, 120)} has changed: its SHA-256 is no longer the one recorded."
 
     def _begin(self, file: FileId) -> None:
-        out = tempfile.TemporaryFile()
+        out = tempfile.TemporaryFile()  # noqa: SIM115 -- open until the process has written to it
         try:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "offtui.models.sha256", file.path],
@@ -107,6 +124,15 @@ class Integrity:
             out.close()
             return
         self._running = (file, process, out)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The file, or all parts of the split model whose first it is."""
+    split = parse_split(path.name)
+    if split is None:
+        return [path]
+    numbers = range(1, split.count + 1)
+    return [path.with_name(f"{split.stem}-{number:05d}-of-{split.count:05d}.gguf") for number in numbers]
 
 
 def named_hash(path: Path) -> str:

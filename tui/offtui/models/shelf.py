@@ -12,8 +12,9 @@ import msgspec
 
 from offtui import paths
 from offtui.engine.prober import Leash
-from offtui.engine.state import LoadWanted, Occurrence, SessionState
+from offtui.engine.state import LoadWanted, Occurrence, SessionState, TurnWanted
 from offtui.errors import OfftuiError
+from offtui.gguf.header import Header
 from offtui.gguf.library import Found, ModelFile, search
 from offtui.models.entries import Entry, header_of, known, read_unknown
 from offtui.models.fitting import Fitting, Here, fitting_of, here_of
@@ -82,9 +83,13 @@ class Shelf:
         """Delete it."""
         self._todo.put(lambda work: work.remove(file))
 
+    def describe(self, path: Path, tell: Callable[[Header | None], None]) -> None:
+        """Read the whole header; ``tell`` is called on the shelf's thread."""
+        self._todo.put(lambda work: tell(work.header(path)))
+
     def hear(self, state: SessionState, occurrence: Occurrence) -> None:
         """What the session tells its listener."""
-        if isinstance(occurrence, LoadWanted | Loaded | TurnEnded) or (
+        if isinstance(occurrence, LoadWanted | Loaded | TurnWanted | TurnEnded) or (
             isinstance(occurrence, DeviceMemory) and state.loaded is not None
         ):
             self._todo.put(lambda work: work.hear(state, occurrence))
@@ -196,6 +201,10 @@ class _Work:
         self._catalogue.forget(str(file.path))
         self._say(f"Deleted {file.name}: {size_text(freed)} free again.")
         self.search()
+
+    def header(self, path: Path) -> Header | None:
+        entry = self._entries.get(path)
+        return header_of(entry, self._catalogue, self._leash) if entry is not None else None
 
     def hear(self, state: SessionState, occurrence: Occurrence) -> None:
         match occurrence:

@@ -5,18 +5,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offtui.options import Options
 from offtui.units import rate_text
 
 if TYPE_CHECKING:
-    from offtui.gguf.library import ModelFile
+    from offtui.models.shelf import ShelfView
     from offtui.monitor.sample import Sample
     from offtui.planner.view import PlanView
     from offtui.ui.application import OfftuiApp
-    from offtui.ui.ports import Engine, Listener, Planning, Ports, Watch
+    from offtui.ui.ports import Engine, Listener, Planning, Ports, Shelving, Watch
 
 PATIENCE = 4.0
 """Seconds after a signal until the process is ended without the terminal's cooperation."""
@@ -91,10 +92,13 @@ def _ports(options: Options) -> "Ports":
 
         return Sampler(listener, interval, worker)
 
-    def library() -> "Sequence[ModelFile]":
-        from offtui.gguf.library import default_folders, find
+    def library(listener: "Callable[[ShelfView], None]") -> "Shelving":
+        from offtui import paths
+        from offtui.gguf.library import default_folders
+        from offtui.models.shelf import Shelf
 
-        return find(default_folders(options.config))
+        given = [Path(options.model)] if options.model else []
+        return Shelf(lambda: [*given, paths.guide_model(), *default_folders(options.config)], listener)
 
     def planner(listener: "Callable[[PlanView], None]") -> "Planning":
         from offtui.planner.planner import Planner

@@ -15,11 +15,12 @@ from offtui.protocol.events import Hello
 from offtui.ui import clipboard, themes
 from offtui.ui.bridge import Mailbox
 from offtui.ui.commands import keymap, keys_under, quit_binding
-from offtui.ui.messages import MailArrived, PlanMade, SampleTaken
-from offtui.ui.ports import Engine, Planning, Ports, Watch
+from offtui.ui.messages import LibraryRead, MailArrived, PlanMade, SampleTaken
+from offtui.ui.ports import Engine, Planning, Ports, Shelving, Watch
 from offtui.ui.screens.main import MainScreen
 
 if TYPE_CHECKING:
+    from offtui.models.shelf import ShelfView
     from offtui.planner.view import PlanView
 
 BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0
@@ -47,13 +48,14 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._engine: Engine | None = None
         self._watch: Watch | None = None
         self._planner: Planning | None = None
+        self._shelf: Shelving | None = None
         self._worker_pid: int | None = None
         self._interrupting = keys_under("app.interrupt", options.config.keys)
         self.set_keymap(keymap(options.config.keys))
         worn = theme or themes.load(options.config.theme)
         self.register_theme(worn)
         self.theme = worn.name
-        self.main = MainScreen(options, self, ports.library, self._mailbox.take)
+        self.main = MainScreen(options, self, self._mailbox.take)
 
     def get_default_screen(self) -> MainScreen:
         """The main screen."""
@@ -79,6 +81,8 @@ class OfftuiApp(App[None], inherit_bindings=False):
             self._planner = self._ports.planner(self._planned)
         self._engine = self._ports.engine(self._listen)
         self.main.attach(self._engine)
+        self._shelf = self._ports.library(self._read)
+        self.main.attach_shelf(self._shelf)
         self._watch = self._ports.watch(self._sampled, self._interval, lambda: self._worker_pid)
         self._watch.start()
 
@@ -90,6 +94,8 @@ class OfftuiApp(App[None], inherit_bindings=False):
             self._engine.close()
         if self._planner is not None:
             self._planner.close()
+        if self._shelf is not None:
+            self._shelf.close()
 
     async def on_event(self, event: events.Event) -> None:
         """Whatever else is pressed, pasted or clicked between two Ctrl+C, the second does not quit."""
@@ -107,6 +113,8 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._mailbox.put(state, occurrence)
         if self._planner is not None:
             self._planner.hear(state, occurrence)
+        if self._shelf is not None:
+            self._shelf.hear(state, occurrence)
 
     def _ring(self) -> None:
         self._post(MailArrived())
@@ -119,7 +127,10 @@ class OfftuiApp(App[None], inherit_bindings=False):
     def _planned(self, view: "PlanView") -> None:
         self._post(PlanMade(view))
 
-    def _post(self, message: MailArrived | SampleTaken | PlanMade) -> None:
+    def _read(self, view: "ShelfView") -> None:
+        self._post(LibraryRead(view))
+
+    def _post(self, message: MailArrived | SampleTaken | PlanMade | LibraryRead) -> None:
         # The loop may be closed already: then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
             self.main.post_message(message)

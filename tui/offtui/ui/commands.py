@@ -192,6 +192,14 @@ COMMANDS: tuple[Command, ...] = (
         footer="filter",
     ),
     Command(id="models.details", title="Details", keys=("i",), action="details", where=Where.MODELS, footer="details"),
+    Command(id="models.metadata", title="Everything the file says", keys=("m",), action="metadata", where=Where.MODELS),
+    Command(
+        id="models.sort", title="Sort by the next figure", keys=("s",), action="sort", where=Where.MODELS, footer="sort"
+    ),
+    Command(id="models.favour", title="Favourite, or not", keys=("f",), action="favour", where=Where.MODELS),
+    Command(
+        id="models.delete", title="Delete the file", keys=("D",), action="delete", where=Where.MODELS, footer="delete"
+    ),
     Command(id="models.again", title="Search the folders again", keys=("R",), action="again", where=Where.MODELS),
     Command(id="monitor.open", title="Monitor", keys=("f3",), action="monitor", slash="monitor", footer="monitor"),
     Command(

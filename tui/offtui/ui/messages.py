@@ -9,7 +9,7 @@ from textual.message import Message
 from offtui.monitor.sample import Sample
 
 if TYPE_CHECKING:
-    from offtui.gguf.library import ModelFile
+    from offtui.models.shelf import ShelfView
     from offtui.planner.view import PlanView
 
 
@@ -60,9 +60,21 @@ class ModelNeeded(Message):
 
 @dataclass
 class LibraryRead(Message):
-    """The folders have been searched for model files."""
+    """The library has changed; the newest picture of it is all the screen needs."""
 
-    files: "tuple[ModelFile, ...]"
+    view: "ShelfView"
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest counts; what is said once must not be lost."""
+        return isinstance(message, LibraryRead) and not set(message.view.notices) - set(self.view.notices)
+
+
+@dataclass
+class Flashed(Message):
+    """Something to say in the last row for a moment."""
+
+    text: str
+    style: str = "$accent"
 
 
 @dataclass

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from offtui.engine.state import Occurrence, SessionState
 from offtui.monitor.sample import Sample
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 if TYPE_CHECKING:
+    from offtui.gguf.header import Header
     from offtui.gguf.library import ModelFile
+    from offtui.models.shelf import ShelfView
     from offtui.planner.view import PlanView
 
-Search: TypeAlias = "Callable[[], Sequence[ModelFile]]"
-"""Looks for model files; runs in a thread."""
 Listener = Callable[[SessionState, Occurrence], None]
 
 
@@ -69,6 +70,38 @@ class Planning(Protocol):
         ...
 
 
+class Shelving(Protocol):
+    """The library, on a thread of its own; all methods return at once, but ``close``."""
+
+    def refresh(self) -> None:
+        """Search the folders again."""
+        ...
+
+    def look(self, seen: Sequence[Path]) -> None:
+        """These files are on the screen: plan them."""
+        ...
+
+    def favour(self, path: Path, favourite: bool) -> None:
+        """Mark a file as a favourite, or take the mark away."""
+        ...
+
+    def remove(self, file: "ModelFile") -> None:
+        """Delete it."""
+        ...
+
+    def describe(self, path: Path, tell: "Callable[[Header | None], None]") -> None:
+        """Read the whole header; ``tell`` is called on the library's thread."""
+        ...
+
+    def hear(self, state: SessionState, occurrence: Occurrence) -> None:
+        """What the session tells."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
 class Desk(Protocol):
     """What the main screen asks of the app it is shown by."""
 
@@ -92,7 +125,6 @@ class Ports:
     engine: Callable[[Listener], Engine]
     watch: Callable[[Callable[[Sample], None], Callable[[], float], Callable[[], int | None]], Watch]
     """Listener, interval in seconds, pid of the worker."""
-    library: Search
-    """Runs in a thread."""
+    library: "Callable[[Callable[[ShelfView], None]], Shelving]"
     planner: "Callable[[Callable[[PlanView], None]], Planning] | None" = None
     """``None``: there are no plans."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from offtui import paths
 from offtui.text import clean_line
 from offtui.units import UNKNOWN, ago_text, count_text, params_text, rate_text, size_text
 
@@ -91,7 +92,7 @@ def _fit(entry: "Entry") -> Content:
     fitting = entry.fitting
     if fitting is None:
         return Content.styled(f"{rate_text(entry.tps)} t/s last" if entry.tps else "", "$quiet")
-    return Content.styled(fitting.line, "$success" if fitting.fits else "$error")
+    return Content.styled(fitting.line, "$success" if fitting.is_good else "$warning" if fitting.fits else "$error")
 
 
 def _marks(entry: "Entry", up: bool) -> tuple[tuple[str, str], ...]:
@@ -110,6 +111,8 @@ def _name(entry: "Entry", room: int, bare: bool) -> Content:
 
 def bare_name(file: "ModelFile") -> str:
     """The name without the quantisation at its end, which stands in a column of its own."""
+    if file.path == paths.guide_model():
+        return "guide (built in)"
     name = clean_line(file.name)
     if file.quant and name.casefold().endswith(file.quant.casefold()):
         return name[: -len(file.quant)].rstrip("-_.: ") or name

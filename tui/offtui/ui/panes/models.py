@@ -1,5 +1,6 @@
 """The models: files found on this machine, the built-in guide and the path that was given."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -8,25 +9,28 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.reactive import var
-from textual.widgets import Input, OptionList
-from textual.widgets.option_list import Option
+from textual.widgets import Input
 
 from offtui import paths
 from offtui.engine.state import Phase, SessionState
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
-from offtui.ui.messages import LibraryRead, ModelChosen, PaneLeft
-from offtui.ui.ports import Search
+from offtui.ui.messages import Flashed, LibraryRead, ModelChosen, PaneLeft
+from offtui.ui.ports import Shelving
 from offtui.ui.widgets.line import Line
+from offtui.ui.widgets.rowlist import RowList
 from offtui.units import size_text
 
 if TYPE_CHECKING:
-    from offtui.gguf.library import ModelFile
+    from offtui.gguf.header import Header
+    from offtui.models.entries import Entry
+    from offtui.models.shelf import ShelfView
 
-_SOURCES = {"folder": "folder", "huggingface": "Hugging Face", "lmstudio": "LM Studio", "llama.cpp": "llama.cpp"}
+SORTS = ("name", "size", "speed", "used")
+"""What the list can be sorted by; favourites and what was given come first in each."""
 
 
-class ModelList(OptionList):
+class ModelList(RowList):
     """The rows; letters act on the pane around it."""
 
 
@@ -37,30 +41,50 @@ class ModelsPane(Vertical):
 
     session: var[SessionState] = var(SessionState())
 
-    def __init__(self, search: Search, given: str | None = None, *, id: str | None = None) -> None:
+    def __init__(self, given: str | None = None, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.border_title = " Models "
-        self._search = search
         self._given = given
-        self._files: tuple[ModelFile, ...] = ()
-        self._shown: list[ModelFile] = []
+        self._shelf: Shelving | None = None
+        self._view: ShelfView | None = None
+        self._shown: list[Entry] = []
         self._details = False
+        self._sort = SORTS[0]
 
     def compose(self) -> ComposeResult:
         """Filter, rows, details."""
-        yield Input(placeholder="filter by name", id="models-filter", select_on_focus=False)
-        yield ModelList(id="models-list", markup=False)
+        yield Input(placeholder="filter by name, quant, architecture", id="models-filter", select_on_focus=False)
+        yield ModelList(id="models-list")
         yield Line(id="models-details")
         yield Line(id="models-note")
 
-    def on_mount(self) -> None:
-        """After the first picture, show what is known, and look for the rest in a thread."""
-        self.call_after_refresh(self._begin)
+    def attach(self, shelf: Shelving) -> None:
+        """Take the library over."""
+        self._shelf = shelf
+
+    # What is known
+
+    def on_library_read(self, message: LibraryRead) -> None:
+        """Take over what was found."""
+        message.stop()
+        before, self._view = self._view, message.view
+        self._fill()
+        for notice in message.view.notices:
+            if before is None or notice not in before.notices:
+                self.post_message(Flashed(notice))
+
+    def watch_session(self, before: SessionState, after: SessionState) -> None:
+        """Mark the row that is up."""
+        if self.is_mounted and _path_up(before) != _path_up(after):
+            self._fill()
+
+    # Keys
 
     def action_again(self) -> None:
         """Search the folders again."""
-        self.query_one("#models-note", Line).show(Content.styled("searching…", "$quiet"))
-        self.run_worker(self._read, thread=True, exclusive=True, exit_on_error=False)
+        if self._shelf is not None:
+            self.query_one("#models-note", Line).show(Content.styled("searching…", "$quiet"))
+            self._shelf.refresh()
 
     def action_filter(self) -> None:
         """Open the filter."""
@@ -73,6 +97,48 @@ class ModelsPane(Vertical):
         self._details = not self._details
         self._paint_details()
 
+    def action_sort(self) -> None:
+        """By the next of name, size, speed, use."""
+        self._sort = SORTS[(SORTS.index(self._sort) + 1) % len(SORTS)]
+        self._fill()
+
+    def action_favour(self) -> None:
+        """Mark the file under the cursor as a favourite, or take the mark away."""
+        entry = self._under_cursor
+        if entry is not None and self._shelf is not None:
+            self._shelf.favour(entry.file.path, not entry.favourite)
+
+    def action_metadata(self) -> None:
+        """Everything the file under the cursor says of itself."""
+        entry = self._under_cursor
+        if entry is None or self._shelf is None:
+            return
+        self._shelf.describe(
+            entry.file.path,
+            lambda header: self.app.call_from_thread(self._open_metadata, entry, header),  # pyright: ignore[reportUnknownMemberType] -- App[Unknown]
+        )
+
+    def action_delete(self) -> None:
+        """Delete the file under the cursor, after its name was typed."""
+        entry = self._under_cursor
+        if entry is None:
+            return
+        if str(entry.file.path) == _path_up(self.session):
+            self.post_message(Flashed("This model is loaded; load another one before deleting it."))
+            return
+        if _identity(entry.file.path) == _identity(paths.guide_model()):
+            self.post_message(Flashed("The guide belongs to offtui and stays."))
+            return
+        from offtui.ui.screens.typed import TypedScreen
+
+        text = f"{size_text(entry.file.bytes)} in {clean_line(str(entry.file.path.parent))}"
+
+        def typed(sure: bool | None) -> None:
+            if sure and self._shelf is not None:
+                self._shelf.remove(entry.file)
+
+        self.app.push_screen(TypedScreen("Delete this model", text, entry.file.name), typed)  # pyright: ignore[reportUnknownMemberType] -- App[Unknown]
+
     def action_leave(self) -> None:
         """Close the filter; without one, leave the pane."""
         box = self.query_one("#models-filter", Input)
@@ -83,22 +149,7 @@ class ModelsPane(Vertical):
         else:
             self.post_message(PaneLeft())
 
-    def watch_session(self, before: SessionState, after: SessionState) -> None:
-        """Mark the row that is up."""
-        if self.is_mounted and _path_up(before) != _path_up(after):
-            self._fill()
-
-    def on_library_read(self, message: LibraryRead) -> None:
-        """Take over what was found."""
-        message.stop()
-        found = {_identity(file.path): file for file in message.files}
-        own = [found.pop(_identity(file.path), file) for file in self._own_files()]
-        self._files = (*own, *found.values())
-        self._fill()
-
-    def on_resize(self) -> None:
-        """Fit the columns."""
-        self._fill()
+    # Events
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Filter while typing."""
@@ -110,101 +161,104 @@ class ModelsPane(Vertical):
         message.stop()
         self.query_one(ModelList).focus()
 
-    def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
+    def on_row_list_moved(self, message: RowList.Moved) -> None:
         """Follow with the details."""
         message.stop()
         self._paint_details()
 
-    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """Load it."""
+    def on_row_list_seen(self, message: RowList.Seen) -> None:
+        """Have what is seen planned."""
         message.stop()
-        self.post_message(ModelChosen(self._shown[message.option_index].path))
+        if self._shelf is not None and self.display:
+            self._shelf.look([entry.file.path for entry in self._shown[message.first : message.last]])
 
-    def _begin(self) -> None:
-        self._files = self._own_files()
+    def on_row_list_chosen(self, message: RowList.Chosen) -> None:
+        """Load it, or say why it cannot be."""
+        message.stop()
+        entry = self._shown[message.index]
+        if entry.kind in ("mmproj", "lora", "vocabulary") or entry.file.missing:
+            from offtui.ui.panes.model_rows import why_not
+
+            self.post_message(Flashed(f"{clean_line(entry.file.name)} cannot be loaded: {why_not(entry)}."))
+            return
+        self.post_message(ModelChosen(entry.file.path))
+
+    def on_resize(self) -> None:
+        """Fit the columns."""
         self._fill()
-        self.action_again()
 
-    def _read(self) -> None:
-        self.post_message(LibraryRead(tuple(self._search())))
+    def on_show(self) -> None:
+        """What is seen now was not planned while nobody saw it."""
+        self.call_after_refresh(self._fill)
 
-    def _own_files(self) -> "tuple[ModelFile, ...]":
-        guide = paths.guide_model()
-        files = [_file(guide, "guide (built in)")] if guide.is_file() else []
-        if self._given is not None and _identity(Path(self._given)) != _identity(guide):
-            given = Path(self._given)
-            files.insert(0, _file(given, clean_line(given.name.removesuffix(".gguf")) or "(no name)"))
-        return tuple(files)
+    # Drawing
+
+    @property
+    def _under_cursor(self) -> "Entry | None":
+        index = self.query_one(ModelList).cursor
+        return self._shown[index] if index is not None and index < len(self._shown) else None
 
     def _fill(self) -> None:
-        if not self.is_mounted:
+        if not self.is_mounted or self._view is None:
             return
+        from offtui.ui.panes.model_rows import model_lines, row_height
+
         rows = self.query_one(ModelList)
         words = self.query_one("#models-filter", Input).value.casefold().split()
-        chosen = self._shown[rows.highlighted].path if rows.highlighted is not None and self._shown else None
-        self._shown = [file for file in self._files if all(word in _searched(file) for word in words)]
+        under = self._under_cursor
+        chosen = under.file.path if under is not None else None
+        entries = self._view.entries
+        shown = [entry for entry in entries if all(word in _searched(entry) for word in words)]
+        self._shown = sorted(shown, key=self._order)
         up = _path_up(self.session)
-        width = max(rows.size.width - 2, 16)
-        rows.clear_options()
-        rows.add_options([Option(model_row(file, width, up=str(file.path) == up)) for file in self._shown])
-        index = next((i for i, file in enumerate(self._shown) if file.path == chosen), 0 if self._shown else None)
-        rows.highlighted = index
-        count = f"{len(self._shown)} of {len(self._files)}" if words else f"{len(self._files)}"
+        height = row_height(max(rows.scrollable_content_region.width, 16))
+        index = next((i for i, entry in enumerate(self._shown) if entry.file.path == chosen), None)
+
+        def make(row: int, width: int) -> list[Content]:
+            entry = self._shown[row]
+            return model_lines(entry, width, up=str(entry.file.path) == up)
+
+        rows.show(len(self._shown), make, index, height=height)
+        count = f"{len(shown)} of {len(entries)}" if words else f"{len(entries)}"
         noun = "model file" if count == "1" else "model files"
-        self.query_one("#models-note", Line).show(Content.styled(f"{count} {noun}", "$quiet"))
+        unread = f" · {self._view.unread} to read" if self._view.unread else ""
+        by = f" · by {self._sort}" if self._sort != "name" else ""
+        self.query_one("#models-note", Line).show(Content.styled(f"{count} {noun}{by}{unread}", "$quiet"))
         self._paint_details()
+
+    def _order(self, entry: "Entry") -> tuple[object, ...]:
+        """Favourites, models that can be talked with, the rest; within them as chosen."""
+        apart = 0 if entry.favourite else 2 if entry.kind in ("mmproj", "lora", "vocabulary") else 1
+        name = entry.file.name.casefold()
+        match self._sort:
+            case "size":
+                return apart, -entry.file.bytes, name
+            case "speed":
+                speed = entry.tps or (entry.fitting.tps if entry.fitting and entry.fitting.is_good else 0.0)
+                return apart, -speed, name
+            case "used":
+                return apart, -(entry.used or 0.0), name
+            case _:
+                own = 0 if str(entry.file.path) in (self._given, str(paths.guide_model())) else 1
+                return apart, own, name
 
     def _paint_details(self) -> None:
         line = self.query_one("#models-details", Line)
-        rows = self.query_one(ModelList)
-        shown = self._details and rows.highlighted is not None
-        line.show_lines(details(self._shown[rows.highlighted]) if shown and rows.highlighted is not None else [])
+        entry = self._under_cursor
+        if not self._details or entry is None:
+            line.show_lines([])
+            return
+        from offtui.ui.panes.model_rows import details
 
+        line.show_lines(details(entry, time.time()))
 
-def model_row(file: "ModelFile", width: int, *, up: bool) -> Content:
-    """Name at the left, quantisation and size at the right."""
-    size = size_text(file.bytes)
-    tail = f"{file.quant[:8]:<8}{size:>9}" if width >= 34 else f"{size:>9}"
-    room = max(width - len(tail) - 3, 4)
-    name = _bare_name(file) if width >= 34 else clean_line(file.name)
-    shown = Content(name).truncate(room, ellipsis=True)
-    style = "$error" if file.missing else "$quiet"
-    return Content.assemble(
-        ("● " if up else "  ", "$success"),
-        shown,
-        " " * (room - shown.cell_length + 1),
-        (tail, style),
-    )
+    def _open_metadata(self, entry: "Entry", header: "Header | None") -> None:
+        from offtui.ui.panes.model_rows import details, metadata_lines
+        from offtui.ui.screens.page import PageScreen
 
-
-def _bare_name(file: "ModelFile") -> str:
-    """The name without the quantisation at its end, which stands in a column of its own."""
-    name = clean_line(file.name)
-    if file.quant and name.casefold().endswith(file.quant.casefold()):
-        return name[: -len(file.quant)].rstrip("-_. ") or name
-    return name
-
-
-def details(file: "ModelFile") -> list[Content]:
-    """Where it lies, how big it is, what its name says."""
-    rows = [
-        ("file", clean_line(str(file.path))),
-        ("size", f"{size_text(file.bytes)}" + (f" in {len(file.parts)} parts" if len(file.parts) > 1 else "")),
-        ("from", _SOURCES.get(file.source, file.source) + (f" · {clean_line(file.repo)}" if file.repo else "")),
-    ]
-    if file.missing:
-        rows.append(("lacks", f"{file.missing} parts; it cannot be loaded"))
-    return [Content.assemble((f"{key:<6}", "$quiet"), value) for key, value in rows]
-
-
-def _file(path: Path, name: str) -> "ModelFile":
-    try:
-        size = path.stat().st_size
-    except (OSError, ValueError):  # missing, or a name the system refuses: loading it will say so
-        size = 0
-    from offtui.gguf.library import ModelFile  # takes 7 ms, and the first picture does not need it
-
-    return ModelFile(path=path, name=name, bytes=size, quant="")
+        lines = details(entry, time.time())
+        lines += [Content(""), *metadata_lines(header)] if header is not None else []
+        self.app.push_screen(PageScreen(entry.file.name, lines))  # pyright: ignore[reportUnknownMemberType] -- App[Unknown]
 
 
 def _identity(path: Path) -> str:
@@ -214,8 +268,9 @@ def _identity(path: Path) -> str:
         return str(path)
 
 
-def _searched(file: "ModelFile") -> str:
-    return f"{file.name} {file.quant} {file.repo}".casefold()
+def _searched(entry: "Entry") -> str:
+    arch = entry.facts.arch if entry.facts else ""
+    return f"{entry.file.name} {entry.quant} {entry.file.repo} {arch}".casefold()
 
 
 def _path_up(state: SessionState) -> str | None:

@@ -27,7 +27,7 @@ from offtui.ui.panes.ledger import LedgerPane
 from offtui.ui.panes.models import ModelList, ModelsPane
 from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
-from offtui.ui.ports import Desk, Engine, Search
+from offtui.ui.ports import Desk, Engine, Shelving
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
 from offtui.ui.screens.places import place_of
 from offtui.ui.screens.planned import PlannedScreen
@@ -55,13 +55,11 @@ class MainScreen(PlannedScreen):
         self,
         options: Options,
         desk: Desk,
-        search: Search,
         take_mail: Callable[[], Mail | None],
     ) -> None:
         super().__init__()
         self._options = options
         self._desk = desk
-        self._search = search
         self._take_mail = take_mail
         self._keys: Mapping[str, str] = options.config.keys
         self._quitting = Arming()
@@ -77,7 +75,7 @@ class MainScreen(PlannedScreen):
         self._arrange()
         columns = beside(self._app.size.width)
         with Horizontal(id="body"):
-            models = ModelsPane(self._search, self._options.model, id="models").data_bind(MainScreen.session)
+            models = ModelsPane(self._options.model, id="models").data_bind(MainScreen.session)
             models.display = "models" in columns
             yield models
             yield ChatPane(self._keys, self._options.config.system_prompt, id="chat").data_bind(MainScreen.session)
@@ -119,6 +117,14 @@ class MainScreen(PlannedScreen):
     def on_sample_taken(self, message: messages.SampleTaken) -> None:
         """The machine was looked at."""
         self.sample = message.sample
+
+    def on_library_read(self, message: messages.LibraryRead) -> None:
+        """The library has changed."""
+        self.query_one(ModelsPane).on_library_read(message)
+
+    def on_flashed(self, message: messages.Flashed) -> None:
+        """A pane has something to say."""
+        self.flash(message.text, message.style)
 
     def on_draft_moved(self, message: messages.DraftMoved) -> None:
         """The dial was turned."""
@@ -340,6 +346,10 @@ class MainScreen(PlannedScreen):
     def attach(self, engine: Engine) -> None:
         """Take the session over and have the first model loaded."""
         self.steering.attach(engine)
+
+    def attach_shelf(self, shelf: Shelving) -> None:
+        """Take the library over."""
+        self.query_one(ModelsPane).attach(shelf)
 
     @property
     def _app(self) -> App[None]:

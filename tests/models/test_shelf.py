@@ -1,0 +1,119 @@
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from offtui.engine.state import LoadWanted, Phase, SessionState
+from offtui.models.entries import Entry
+from offtui.models.shelf import Shelf, ShelfView
+from offtui.protocol.events import Loaded
+from offtui.protocol.spec import LoadSpec
+from offtui.store.catalogue import Catalogue
+from tests.fakes import gguf_shapes
+from tests.gguf.test_library import put
+from tests.ui.harness import loaded
+
+
+class Watcher:
+    """Keeps what a shelf tells."""
+
+    def __init__(self, folder: Path) -> None:
+        self.views: list[ShelfView] = []
+        self.news = threading.Condition()
+        self.shelf = Shelf(lambda: [folder], self.hear, poll=0.05)
+
+    def hear(self, view: ShelfView) -> None:
+        with self.news:
+            self.views.append(view)
+            self.news.notify_all()
+
+    def until(self, predicate: Callable[[ShelfView], bool], seconds: float = 60.0) -> ShelfView:
+        deadline = time.monotonic() + seconds
+        with self.news:
+            while not (self.views and predicate(self.views[-1])):
+                if not self.news.wait(deadline - time.monotonic()):
+                    raise AssertionError(f"never: {self.views[-1:]}")
+            return self.views[-1]
+
+    def entry(self, name: str) -> Entry:
+        return next(entry for entry in self.views[-1].entries if entry.file.name == name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "models"
+    made.mkdir()
+    gguf_shapes.write_sparse(made / "qwen3-8b-Q4_K_M.gguf", gguf_shapes.qwen3_8b())
+    return made
+
+
+@pytest.fixture
+def watcher(folder: Path) -> Iterator[Watcher]:
+    made = Watcher(folder)
+    yield made
+    made.shelf.close()
+
+
+def up(path: Path, *, device: bool = True) -> tuple[SessionState, Loaded]:
+    fact = loaded(LoadSpec(model=str(path)), 4, 13, device=device)
+    return SessionState(phase=Phase.READY, loaded=fact), fact
+
+
+def test_files_are_listed_at_once_then_read_and_planned_when_seen(watcher: Watcher, folder: Path) -> None:
+    first = watcher.until(lambda view: bool(view.entries))
+    assert first.entries[0].file.name == "qwen3-8b-Q4_K_M"
+    view = watcher.until(lambda view: view.unread == 0 and view.entries[0].facts is not None)
+    assert view.entries[0].fitting is None, "the machine is not known yet"
+    watcher.shelf.look([folder / "qwen3-8b-Q4_K_M.gguf"])
+    watcher.shelf.hear(*up(Path("/m/other.gguf")))
+    view = watcher.until(lambda view: view.entries[0].fitting is not None)
+    fitting = view.entries[0].fitting
+    assert fitting is not None
+    assert fitting.most == 37
+    assert fitting.line.startswith(f"{fitting.n_gpu_layers}/37 layers · ")
+    assert "~" in fitting.speed
+
+
+def test_new_files_appear_and_deleted_ones_go(watcher: Watcher, folder: Path) -> None:
+    watcher.until(lambda view: view.unread == 0)
+    put(folder / "sub/new.gguf")
+    watcher.until(lambda view: {entry.file.name for entry in view.entries} == {"new", "qwen3-8b-Q4_K_M"})
+    watcher.shelf.remove(watcher.entry("new").file)
+    said = watcher.until(lambda view: any("Deleted new" in notice for notice in view.notices) or len(view.entries) == 1)
+    watcher.until(lambda view: len(view.entries) == 1)
+    assert said
+    assert not (folder / "sub/new.gguf").exists()
+
+
+def test_what_is_loaded_and_favoured_is_remembered(watcher: Watcher, folder: Path) -> None:
+    path = folder / "qwen3-8b-Q4_K_M.gguf"
+    watcher.until(lambda view: view.unread == 0)
+    watcher.shelf.hear(*up(path))
+    watcher.until(lambda view: view.entries[0].used is not None)
+    watcher.shelf.favour(path, True)
+    watcher.until(lambda view: view.entries[0].favourite)
+    watcher.shelf.close()
+    again = Watcher(folder)
+    view = again.until(lambda view: bool(view.entries))
+    assert view.entries[0].favourite
+    assert view.entries[0].used is not None
+    assert view.entries[0].facts is not None, "the header is not read again"
+    again.shelf.close()
+
+
+def test_a_file_that_is_not_the_recorded_one_is_said_before_it_is_loaded(watcher: Watcher, folder: Path) -> None:
+    path = put(folder / "m.gguf", 100)
+    watcher.shelf.hear(*up(path))
+    watcher.until(lambda view: len(view.entries) == 2)
+    deadline = time.monotonic() + 60
+    with contextlib.closing(Catalogue()) as catalogue:
+        while catalogue.hash(str(path)) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    put(path, 200)
+    spec = LoadSpec(model=str(path))
+    watcher.shelf.hear(SessionState(wanted=spec), LoadWanted(spec))
+    watcher.until(lambda view: any("not the file whose" in notice for notice in view.notices))
