@@ -11,7 +11,7 @@ import pytest
 
 from offtui.engine.session import Session
 from offtui.engine.state import Phase, WorkerEnded, WorkerSpawned
-from offtui.protocol.events import Hello, Loaded, LoadFailed, Piece, TurnEnded, TurnFailed, TurnStarted
+from offtui.protocol.events import Hello, Loaded, LoadFailed, Piece, Tokenized, TurnEnded, TurnFailed, TurnStarted
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 from tests.engine.harness import FAKE, PATIENCE, Harness, children, until
 
@@ -31,6 +31,15 @@ def test_loads_and_answers(start):
     assert state.last_timings
     assert state.last_timings.tokens == 5
     assert state.n_past == 25
+
+
+def test_tokens_are_counted_while_a_model_is_up_and_not_otherwise(start):
+    life = start()
+    life.session.count(1, "nobody is there")
+    life.load()
+    life.session.count(2, "one two three")
+    life.wait_for(Tokenized)
+    assert life.of(Tokenized) == [Tokenized(2, 3)]
 
 
 def test_another_load_is_another_process_and_the_old_one_is_reaped_first(start):

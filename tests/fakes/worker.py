@@ -33,6 +33,7 @@ from offtui.protocol.events import (
     PromptProgress,
     StateRestored,
     StateSaved,
+    Tokenized,
     TurnEnded,
     TurnFailed,
     TurnPaused,
@@ -52,6 +53,7 @@ from offtui.protocol.requests import (
     RestoreState,
     Resume,
     SaveState,
+    Tokenize,
 )
 from offtui.protocol.spec import LoadSpec, Sampling
 
@@ -196,6 +198,8 @@ class Worker:
                     self.restore(manifest, self.descriptors.pop(0))
                 case ReadHeader(path):
                     self.header(path)
+                case Tokenize(number, text):
+                    self.send(Tokenized(number, len(text.split())))
                 case _:
                     pass
 

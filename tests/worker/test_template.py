@@ -87,3 +87,14 @@ def test_reasoning_is_given_to_templates_that_know_it() -> None:
 
 def test_chatml_is_what_it_should_be() -> None:
     assert template(CHATML).render((Message("system", "S"), *QUESTION)).startswith("<|im_start|>system\nS<|im_end|>\n")
+
+
+def test_thinking_is_switched_only_where_the_template_knows_the_switch() -> None:
+    source = "{% if enable_thinking is defined %}{{ enable_thinking }}{% else %}open{% endif %}"
+    knows = ChatTemplate(source, "", "", lambda _: False)
+    assert knows.knows_thinking
+    assert [knows.render(QUESTION, think=think) for think in (None, True, False)] == ["open", "True", "False"]
+    plain = ChatTemplate("{{ messages[0].content }}", "", "", lambda _: False)
+    assert not plain.knows_thinking
+    assert plain.render(QUESTION, think=True) == plain.render(QUESTION)
+    assert not ChatTemplate("{% enable_thinking", "", "", lambda _: False).knows_thinking

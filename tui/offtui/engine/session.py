@@ -20,7 +20,7 @@ from offtui.engine.state import (
 )
 from offtui.engine.supervisor import Supervisor
 from offtui.engine.transfer import Overlap
-from offtui.engine.waiting import Order, TurnAsked
+from offtui.engine.waiting import CountAsked, Order, TurnAsked
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 Listener = Callable[[SessionState, Occurrence], None]
@@ -92,6 +92,10 @@ class Session:
         ``Piece`` then brings only what is new. For an answer whose worker died, or that was stopped.
         """
         self._intend(TurnAsked(turn, tuple(messages), sampling, go_on=True))
+
+    def count(self, number: int, text: str) -> None:
+        """Have the tokens of a text counted; ``Tokenized`` with that number comes back if a model is up."""
+        self._intend(CountAsked(number, text))
 
     def stop(self) -> None:
         """Stop the turn, or give up the load, that is running."""

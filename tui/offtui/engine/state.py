@@ -31,6 +31,7 @@ from offtui.protocol.events import (
     PromptProgress,
     StateRestored,
     StateSaved,
+    Tokenized,
     TurnEnded,
     TurnFailed,
     TurnPaused,
@@ -202,7 +203,7 @@ def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
             if state.turn is None or state.turn.turn != occurrence.turn:
                 return state
             return _turn(state, state.turn, occurrence)
-        case Hello() | HeaderRead() | StateSaved():
+        case Hello() | HeaderRead() | StateSaved() | Tokenized():
             return state
         case _:
             assert_never(occurrence)

@@ -33,6 +33,7 @@ from offtui.engine.state import (
 from offtui.engine.turns import Turns
 from offtui.engine.waiting import (
     NO_PATH,
+    CountAsked,
     Due,
     Order,
     TurnAsked,
@@ -56,6 +57,7 @@ from offtui.protocol.events import (
     PromptProgress,
     StateRestored,
     StateSaved,
+    Tokenized,
     TurnEnded,
     TurnFailed,
     TurnPaused,
@@ -63,7 +65,7 @@ from offtui.protocol.events import (
     TurnStarted,
 )
 from offtui.protocol.facts import Failure
-from offtui.protocol.requests import Cancel, CancelLoad, Request
+from offtui.protocol.requests import Cancel, CancelLoad, Request, Tokenize
 from offtui.protocol.spec import LoadSpec
 
 
@@ -114,6 +116,9 @@ class Supervisor:
                 self._want(intent, now)
             case TurnAsked():
                 self._turns.ask(intent, now)
+            case CountAsked(number=number, text=text):
+                if self.worker is not None and self.state.loaded is not None:
+                    self.send(self.worker, Tokenize(number, text))
             case StopWanted():
                 self._stop(intent, now)
             case CloseWanted():
@@ -265,7 +270,7 @@ class Supervisor:
                     if self.state.replacing:
                         self.end_worker(Stage.QUIT, now)
                     self._mover.turn_over(now)
-            case DeviceMemory() | HeaderRead():
+            case DeviceMemory() | HeaderRead() | Tokenized():
                 self.tell(event)
             case StateSaved() | StateRestored():
                 self._mover.hear(event, now)

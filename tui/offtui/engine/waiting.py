@@ -24,7 +24,14 @@ class TurnAsked(msgspec.Struct, frozen=True):
     go_on: bool = False
 
 
-Order = LoadWanted | TurnAsked | StopWanted | CloseWanted
+class CountAsked(msgspec.Struct, frozen=True):
+    """The tokens of a text; not answered while no model is up."""
+
+    number: int
+    text: str
+
+
+Order = LoadWanted | TurnAsked | CountAsked | StopWanted | CloseWanted
 """What a session is asked."""
 
 

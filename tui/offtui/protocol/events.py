@@ -58,6 +58,8 @@ class Loaded(_Event, frozen=True, tag="loaded"):
     """Bytes that each ``n_gpu_layers`` from 0 to the most would take on all devices together, by the plan."""
     ram_ladder: tuple[int, ...] = ()
     """Likewise in RAM, mapped weights apart."""
+    can_think: bool = False
+    """Its chat template knows ``enable_thinking``."""
 
 
 class LoadFailed(_Event, frozen=True, tag="load_failed"):
@@ -72,6 +74,8 @@ class TurnStarted(_Event, frozen=True, tag="turn_started"):
     turn: int
     prompt_tokens: int
     reused_tokens: int
+    dropped: int = 0
+    """The oldest messages that were left out because the context has no room for them."""
 
 
 class PromptProgress(_Event, frozen=True, tag="prompt_progress"):
@@ -155,6 +159,13 @@ class DeviceMemory(_Event, frozen=True, tag="device_memory"):
     time: float
 
 
+class Tokenized(_Event, frozen=True, tag="tokenized"):
+    """Answer to ``Tokenize``."""
+
+    number: int
+    tokens: int
+
+
 class HeaderRead(_Event, frozen=True, tag="header_read"):
     """Answer to ``ReadHeader``."""
 
@@ -178,5 +189,6 @@ Event = (
     | StateSaved
     | StateRestored
     | DeviceMemory
+    | Tokenized
     | HeaderRead
 )

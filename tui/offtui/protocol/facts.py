@@ -22,6 +22,7 @@ FailureKind = Literal[
     "cancelled",
     "prompt_too_long",
     "bad_template",
+    "bad_grammar",
     "timeout",
     "crashed",
     "internal",

@@ -66,6 +66,15 @@ class RestoreState(_Request, frozen=True, tag="restore_state"):
     manifest: Manifest
 
 
+class Tokenize(_Request, frozen=True, tag="tokenize"):
+    """Count the tokens of a text, also while a turn is answered; answered by ``Tokenized``, or not at all while no
+    model is loaded."""
+
+    number: int
+    """Comes back with the answer."""
+    text: str
+
+
 class Cancel(_Request, frozen=True, tag="cancel"):
     """Stop that turn, in decode or in prompt eval; answered by ``TurnEnded`` with stop ``cancelled``."""
 
@@ -82,7 +91,9 @@ class Quit(_Request, frozen=True, tag="quit"):
     """Free everything and exit with 0."""
 
 
-Request = Load | CancelLoad | Generate | Pause | Resume | SaveState | RestoreState | Cancel | ReadHeader | Quit
+Request = (
+    Load | CancelLoad | Generate | Pause | Resume | SaveState | RestoreState | Tokenize | Cancel | ReadHeader | Quit
+)
 
 WITH_DESCRIPTOR = (SaveState, RestoreState)
 """Requests whose frame carries one file descriptor (SCM_RIGHTS), in the order of the frames."""

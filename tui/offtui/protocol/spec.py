@@ -48,7 +48,10 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How tokens are chosen. ``None``: the value in the file (``general.sampling.*``), else llama.cpp's default."""
+    """How an answer is written: how its tokens are chosen, within what grammar, after which messages.
+
+    ``None``: the value in the file (``general.sampling.*``), else llama.cpp's default.
+    """
 
     temperature: float | None = None
     """0 is greedy. llama.cpp's default 0.8."""
@@ -70,6 +73,15 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of the answer at most; ``None``: as long as the context lasts."""
     stop: tuple[str, ...] = ()
     """Texts that end the answer; they are not part of it."""
+    grammar: str = ""
+    """GBNF that the answer must follow; empty: none."""
+    json_schema: str = ""
+    """A JSON schema that it must follow; where there is a grammar too, that one counts."""
+    think: bool | None = None
+    """Whether the model shall think before it answers, where its template knows ``enable_thinking``; ``None``: as the
+    template does by itself, but not under a grammar, which its thoughts would have to follow."""
+    drop_oldest: bool = False
+    """Where the conversation leaves no room in the context, its oldest turns are left out; the system prompt stays."""
 
 
 class Message(msgspec.Struct, frozen=True):

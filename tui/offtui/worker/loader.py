@@ -308,6 +308,7 @@ class Loader:
             layout=layout.layout(spec, flash_attn),
             ladder=tuple(row.vram.total for row in self._rows),
             ram_ladder=tuple(_unmapped(row, spec) for row in self._rows),
+            can_think=template.knows_thinking,
         )
 
 

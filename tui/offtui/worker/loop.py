@@ -21,6 +21,7 @@ from offtui.protocol.events import (
     LoadFailed,
     StateRestored,
     StateSaved,
+    Tokenized,
     TurnFailed,
 )
 from offtui.protocol.facts import Failure, HeaderFacts
@@ -36,6 +37,7 @@ from offtui.protocol.requests import (
     RestoreState,
     Resume,
     SaveState,
+    Tokenize,
 )
 from offtui.text import clean_line
 from offtui.worker import carry, llama
@@ -62,6 +64,7 @@ class Worker:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._sending = threading.Lock()
         self._requests: queue.SimpleQueue[_Arrived] = queue.SimpleQueue()
         self._flags = Flags()
         self._cancelled_turns: set[int] = set()
@@ -97,7 +100,7 @@ class Worker:
                     self._send(_header_read(path))
                 case Quit():
                     return 0
-                case Cancel() | CancelLoad() | Pause():
+                case Cancel() | CancelLoad() | Pause() | Tokenize():
                     pass  # the control thread has done it
                 case _:
                     assert_never(arrived.request)
@@ -160,8 +163,10 @@ class Worker:
             self._send(DeviceMemory(llama.all_device_facts(), now))
 
     def _send(self, event: Event) -> None:
+        frame = encode(event)
         try:
-            self._connection.sendall(encode(event))
+            with self._sending:
+                self._connection.sendall(frame)
         except OSError:
             os._exit(0)  # the parent is gone: nobody is left to tell
 
@@ -200,6 +205,9 @@ class Worker:
             case Cancel(turn):
                 self._cancelled_turns.add(turn)
                 self._flags.raise_abort()
+            case Tokenize(number, text):
+                if self._model is not None:
+                    self._send(Tokenized(number, len(self._model.vocab.tokenize_on(text))))
             case CancelLoad():
                 self._flags.load_cancelled = True
                 self._flags.raise_abort()

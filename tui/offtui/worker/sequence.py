@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from offtui.protocol.spec import Message
 from offtui.worker.failures import fail
 from offtui.worker.llama import api
 from offtui.worker.loader import Flags, LoadedModel
@@ -30,6 +31,8 @@ class Sequence:
         self._abortable = not any(row.kind == "rpc" and row.layers for row in model.loaded.devices)
         self._chunk = self._most if self._abortable else 2 * _LEAST
         self._one = (ctypes.c_int32 * 1)()
+        self.forgotten: tuple[Message, ...] = ()
+        """The beginning of the conversation, its system prompt too, where messages were left out at the last turn."""
 
     @property
     def n_past(self) -> int:

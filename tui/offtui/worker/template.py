@@ -115,6 +115,8 @@ class ChatTemplate:
         """What a person should know of the template; empty where the file's own is used."""
         self.stops: tuple[str, ...] = ()
         """Stop strings the fallback needs."""
+        self.knows_thinking = False
+        """Whether the file's template can be told to have the model think, or not."""
         self._values = {"bos_token": bos, "eos_token": eos}
         environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[ext.loopcontrols])
         environment.filters["tojson"] = _tojson
@@ -123,6 +125,7 @@ class ChatTemplate:
         if source:
             try:
                 self._template = environment.from_string(source)
+                self.knows_thinking = "enable_thinking" in source
                 return
             except (jinja2.TemplateError, RecursionError, OverflowError, TypeError, ValueError) as error:
                 reason = f"This file's chat template is broken ({error})"
@@ -136,8 +139,12 @@ class ChatTemplate:
             self._template = environment.from_string(PLAIN)
             self.stops = PLAIN_STOPS
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Message], *, think: bool | None = None) -> str:
         """The prompt, up to where the answer begins.
+
+        Args:
+            messages: the conversation.
+            think: for templates that know ``enable_thinking``; ``None`` leaves it to them.
 
         Raises:
             WorkerError: of kind ``bad_template``; the template refuses these messages or does something forbidden.
@@ -145,21 +152,22 @@ class ChatTemplate:
         plain = [_as_dict(message) for message in messages]
         try:
             try:
-                return self._render(plain)
+                return self._render(plain, think)
             except jinja2.TemplateError:
                 if len(plain) < 2 or plain[0]["role"] != "system":
                     raise
-                return self._render(_merge_system(plain))
+                return self._render(_merge_system(plain), think)
         except jinja2.TemplateError as error:
             raise fail("bad_template", f"The model's chat template refuses this conversation: {error}") from error
         except Exception as error:  # a template is a program of the file's, and may raise whatever it likes
             raise fail("bad_template", f"The model's chat template fails: {error}") from error
 
-    def _render(self, messages: list[dict[str, str]]) -> str:
+    def _render(self, messages: list[dict[str, str]], think: bool | None) -> str:
         parts: list[str] = []
         length = 0
+        chosen = {} if think is None or not self.knows_thinking else {"enable_thinking": think}
         for part in self._template.generate(
-            messages=messages, add_generation_prompt=True, tools=None, documents=None, **self._values
+            messages=messages, add_generation_prompt=True, tools=None, documents=None, **self._values, **chosen
         ):
             length += len(part)
             if length > MAX_RENDERED:

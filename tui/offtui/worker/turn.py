@@ -1,7 +1,7 @@
 """One turn: the prompt into the KV cache, then token by token until something ends the answer, or halts it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -13,10 +13,13 @@ from offtui.protocol.requests import Generate, Resume
 from offtui.protocol.spec import Message, Sampling
 from offtui.worker.answer import Answer, AnswerState
 from offtui.worker.failures import fail
+from offtui.worker.grammar import grammar_sampler, grammar_text
 from offtui.worker.llama import api
 from offtui.worker.reasoning import partial_text
-from offtui.worker.sampling import SamplerChain, resolve
-from offtui.worker.sequence import ABORTED, DECODED, Sequence
+from offtui.worker.room import left_out, without
+from offtui.worker.sampling import GrammarChain, SamplerChain, resolve
+from offtui.worker.sequence import ABORTED, DECODED
+from offtui.worker.sequence import Sequence as TokenSequence
 
 _Halt = Stop | Literal["paused"]
 
@@ -33,6 +36,8 @@ class PausedTurn(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling
     """Resolved, with its seed; each token of the answer has drawn one random number of it."""
     answer: AnswerState
+    begun: str = ""
+    """Of the answer, but in the prompt."""
     prompt_seconds: float
     ttft_seconds: float
     eval_seconds: float
@@ -45,7 +50,7 @@ class Turn:
 
     def __init__(
         self,
-        sequence: Sequence,
+        sequence: TokenSequence,
         turn: int,
         arrived: float,
         send: Callable[[Event], None],
@@ -74,6 +79,8 @@ class Turn:
         self._tick = tick
         self._sampling = Sampling()
         self._prompt = ""
+        self._begun_text = ""
+        """Of an answer that goes on: what of it stands in the prompt."""
         self._line: list[int] = []
         """Tokens of the prompt and of the answer so far, in their order."""
         self._n_prompt = 0
@@ -93,19 +100,47 @@ class Turn:
         self._sampling = resolve(request.sampling, model.loaded.sampling)
         self._sampling = msgspec.structs.replace(self._sampling, stop=self._sampling.stop + model.template.stops)
         partial = request.messages[-1] if request.go_on and request.messages else None
-        prompt = model.template.render(request.messages[:-1] if partial else request.messages)
+        if self._sampling.think is None and (self._sampling.grammar or self._sampling.json_schema):
+            self._sampling = msgspec.structs.replace(self._sampling, think=False)
+        messages, dropped = self._with_room(request.messages, partial)
+        prompt = self._rendered(messages, partial)
         answer = self._answer(prompt)
         if partial is not None:
             prompt, begun = self._begun(prompt, partial)
             answer.skip(begun)
+            self._begun_text = partial.content
         self._prompt = prompt
         tokens, reused = sequence.cache.plan(prompt, vocab.tokenize, vocab.tokenize_on, vocab.begins_with_control)
         self._check(tokens)
         self._line = tokens
         self._n_prompt = len(tokens)
         self._reused = sequence.keep(min(reused, len(tokens) - 1))
-        self._send(TurnStarted(self._turn, len(tokens), self._reused))
+        self._send(TurnStarted(self._turn, len(tokens), self._reused, dropped))
         self._run(answer)
+
+    def _rendered(self, messages: Sequence[Message], partial: Message | None) -> str:
+        """The prompt; without the answer's beginning."""
+        said = messages[:-1] if partial is not None else messages
+        return self._model.template.render(said, think=self._sampling.think)
+
+    def _with_room(self, messages: Sequence[Message], partial: Message | None) -> tuple[Sequence[Message], int]:
+        """The messages that the model gets, and how many of the oldest are left out for lack of room."""
+        if not self._sampling.drop_oldest:
+            return messages, 0
+        vocab, forgotten = self._model.vocab, self._sequence.forgotten
+
+        def n_tokens(some: Sequence[Message]) -> int:
+            prompt = self._rendered(some, partial)
+            if partial is not None:
+                prompt, _ = self._begun(prompt, partial)
+            return len(vocab.tokenize(prompt))
+
+        same = tuple(messages[: len(forgotten)]) == forgotten
+        before = max(0, len(forgotten) - (messages[0].role == "system")) if same and forgotten else 0
+        dropped = left_out(messages, n_tokens, self._model.loaded.n_ctx, before)
+        head = (messages[0].role == "system") + dropped if dropped else 0
+        self._sequence.forgotten = tuple(messages[:head])
+        return without(messages, dropped), dropped
 
     def resume(self, request: Resume) -> None:
         """Go on with a paused turn: send ``TurnResumed``, ``Piece``… and ``TurnEnded`` or ``TurnPaused``.
@@ -115,7 +150,7 @@ class Turn:
         """
         state = msgspec.msgpack.decode(request.state, type=PausedTurn)
         self._before = state
-        self._sampling, self._prompt = state.sampling, state.prompt
+        self._sampling, self._prompt, self._begun_text = state.sampling, state.prompt, state.begun
         self._line = unpack_tokens(state.tokens)
         self._n_prompt, self._reused = state.n_prompt, state.reused
         kept = self._sequence.keep(min(self._sequence.cache.common(self._line), len(self._line) - 1))
@@ -199,13 +234,22 @@ class Turn:
     def _generate(self, answer: Answer) -> _Halt:
         """The decode loop; why it ended."""
         loaded = self._model.loaded
-        chain = SamplerChain(self._sampling, self._line, loaded.model.n_vocab, loaded.n_ctx, self._tokens)
+        chain = self._chain(loaded.model.n_vocab, loaded.n_ctx)
         try:
             return self._loop(chain, answer, self._sampling.max_tokens)
         finally:
             chain.close()
 
-    def _loop(self, chain: SamplerChain, answer: Answer, most: int | None) -> _Halt:
+    def _chain(self, n_vocab: int, n_ctx: int) -> SamplerChain | GrammarChain:
+        """The samplers as they are after the answer's tokens so far."""
+        sampling, line = self._sampling, self._line
+        if text := grammar_text(sampling):
+            grammar = grammar_sampler(self._model.vocab, text)
+            begun = self._model.vocab.tokenize_on(self._begun_text) + line[self._n_prompt :]
+            return GrammarChain(grammar, sampling, line, n_vocab, n_ctx, self._tokens, begun)
+        return SamplerChain(sampling, line, n_vocab, n_ctx, self._tokens)
+
+    def _loop(self, chain: SamplerChain | GrammarChain, answer: Answer, most: int | None) -> _Halt:
         sequence, context, vocab = self._sequence, self._model.context, self._model.vocab
         n_ctx = self._model.loaded.n_ctx
         line, n_prompt = self._line, self._n_prompt
@@ -246,6 +290,7 @@ class Turn:
             reused=self._reused,
             sampling=self._sampling,
             answer=answer.state,
+            begun=self._begun_text,
             prompt_seconds=times.prompt_seconds,
             ttft_seconds=times.ttft_seconds,
             eval_seconds=times.eval_seconds,

@@ -24,6 +24,11 @@ class Vocab:
         self._buffer = ctypes.create_string_buffer(256)
 
     @property
+    def handle(self) -> Any:
+        """llama.cpp's own."""
+        return self._vocab
+
+    @property
     def bos(self) -> int | None:
         """The begin-of-sequence token."""
         token: int = api.llama_vocab_bos(self._vocab)
