@@ -12,6 +12,7 @@ from offtui.cli.options import argument_type, options_from, parse_endpoint
 from offtui.cli.plan_command import PROGRAMS, command_line
 from offtui.cli.plan_json import encode, models_json, plans_json
 from offtui.cli.plan_model import PlannedModel
+from offtui.cli.plan_place import Place, given_speed, here, speeds
 from offtui.cli.plan_text import models_text, plans_text
 from offtui.engine import prober
 from offtui.errors import UsageError
@@ -23,14 +24,14 @@ from offtui.plan import target as targets
 from offtui.plan.advise import advise
 from offtui.plan.choose import MARGIN
 from offtui.plan.probe import DryPoint, DryRequest
-from offtui.plan.report import Plan, make_plan, points_to_try, with_dry_loads
+from offtui.plan.report import Plan, make_plan, points_to_try, with_dry_loads, with_measured
 from offtui.plan.settings import Settings
-from offtui.plan.speed import fit
+from offtui.plan.speed import Line
 from offtui.plan.table import Model
-from offtui.plan.target import Target
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import CacheType, LoadSpec, Strategy
 from offtui.units import parse_size
+from offtui.worker.threads import default_threads
 
 N_PAST: Final = 512
 """Tokens in the cache for which the speed is predicted."""
@@ -96,6 +97,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="memory to leave free on each device (default 512MiB)",
     )
     add(
+        "--measured",
+        type=argument_type(given_speed),
+        metavar="LAYERS=TPS",
+        action="append",
+        default=[],
+        help="tokens per second measured there with so many layers (16=4.24): the others are predicted from it; may "
+        "be repeated",
+    )
+    add(
         "--probe",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -116,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{len(paths)} models are given; plan one, or give --table to compare them.")
     if arguments.flash_attn == "off" and arguments.type_v not in ("f32", "f16", "bf16"):
         raise UsageError(f"A V cache of type {arguments.type_v} needs flash attention; leave --flash-attn off out.")
-    found = _targets(arguments, options)
+    found = _places(arguments, options)
     if isinstance(found, Failure):
         return report(found)
     planned: list[PlannedModel] = []
@@ -135,20 +145,24 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_CODES.get(failures[0].kind, 1) if failures else 1
 
 
-def _targets(arguments: argparse.Namespace, options: Options) -> list[Target] | Failure:
+def _places(arguments: argparse.Namespace, options: Options) -> list[Place] | Failure:
     """What to plan for: the cards asked for, else this machine."""
     cpu = ram_bandwidth()
     margin: int = arguments.margin
+    given = tuple(arguments.measured)
     found = [targets.of_size(size, margin=margin, cpu=cpu) for size in arguments.vram]
     found += [targets.of_card(name, margin=margin, cpu=cpu) for name in arguments.card]
+    if given and (len(found) > 1 or len(arguments.models) > 1):
+        raise UsageError("--measured is of one model on one card; name no others beside it.")
     if found:
         if arguments.probe:
             raise UsageError("--probe asks llama.cpp about devices that are here; leave out --vram and --card.")
-        return found
+        return [Place(target, given=given) for target in found]
     reply = prober.devices(options.rpc)
     if reply.failure is not None:
         return reply.failure
-    return [targets.of_machine(reply.devices, margin=margin, cpu=cpu)]
+    n_threads = options.config.n_threads or default_threads()
+    return [here(reply.devices, n_threads, margin=margin, ram=cpu)._replace(given=given)]
 
 
 def _no_model(header: Header) -> Failure | None:
@@ -158,7 +172,7 @@ def _no_model(header: Header) -> Failure | None:
     return Failure("unsupported", f"{header.path} {reason}.", advice="Name a model.")
 
 
-def _plan(header: Header, arguments: argparse.Namespace, options: Options, found: Sequence[Target]) -> PlannedModel:
+def _plan(header: Header, arguments: argparse.Namespace, options: Options, found: Sequence[Place]) -> PlannedModel:
     spec = LoadSpec(
         model=header.path,
         n_ctx=options.n_ctx,
@@ -174,8 +188,10 @@ def _plan(header: Header, arguments: argparse.Namespace, options: Options, found
     if not model.geometry.known:
         notes.append(f"The architecture {header.arch} is new here: its weights are exact, cache and compute a guess.")
     plans: list[Plan] = []
-    for target in found:
-        line = fit(target.machine)
+    lines: list[Line] = []
+    for place in found:
+        target = place.target
+        line, measured = speeds(place, header, model, spec, settings, N_PAST)
         ram = ram_available() if target.here else None
         plan = make_plan(model, settings, target, line, strategy=arguments.placement, ram_available=ram, n_past=N_PAST)
         probe = target.here and bool(target.devices) if arguments.probe is None else arguments.probe
@@ -186,9 +202,9 @@ def _plan(header: Header, arguments: argparse.Namespace, options: Options, found
             if failure is not None:
                 notes.append(f"llama.cpp's own plan is missing: {failure.message}")
             plan = with_dry_loads(plan, results, settings, line, ram, N_PAST)
-        plans.append(plan)
-    first = plans[0]
-    advice = advise(model, settings, first, fit(first.target.machine), n_past=N_PAST)
+        plans.append(with_measured(plan, measured))
+        lines.append(line)
+    advice = advise(model, settings, plans[0], lines[0], n_past=N_PAST)
     return PlannedModel(header, spec, settings, tuple(plans), advice, tuple(notes))
 
 

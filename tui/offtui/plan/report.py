@@ -60,6 +60,15 @@ def with_dry_loads(
     return msgspec.structs.replace(again, dry=frozenset(found))
 
 
+def with_measured(plan: Plan, measured: Mapping[int, Rate]) -> Plan:
+    """The plan with what was measured of its layer counts in the place of what the line says."""
+    if plan.table.placement != "layers" or not measured:
+        return plan
+    pairs = zip(plan.table.rows, plan.rates, strict=True)
+    found = tuple(measured.get(row.n_gpu_layers, rate) for row, rate in pairs)
+    return msgspec.structs.replace(plan, rates=found, rate=found[plan.table.rows.index(plan.choice.row)])
+
+
 def points_to_try(plan: Plan, cursor: int | None = None) -> tuple[int, ...]:
     """The layer counts worth a dry load: the choice and its neighbours, none, the output, all, and the cursor."""
     most = plan.table.rows[-1].n_gpu_layers
