@@ -11,8 +11,13 @@ import pytest
 
 from offtui.cli.main import main
 from offtui.cli.plan_command import quoted
+from offtui.engine import prober
 from offtui.monitor.bandwidth import ram_bandwidth
+from offtui.planner.learning import devices_text, settings_text
+from offtui.protocol.spec import LoadSpec
+from offtui.store.measurements import Circumstances, FileId, Point, Store
 from offtui.units import GIB, MIB
+from offtui.worker.threads import default_threads
 from tests.fakes import gguf_shapes as shapes
 from tests.fakes.device import RunningDevice
 
@@ -64,7 +69,7 @@ def test_how_much_of_a_model_fits_which_card(plan: Run, gemma: Path) -> None:
         ("16", "39 of 47"),
         ("24", "47 of 47"),
     ]
-    bands = [(float(low), float(high)) for low, high in re.findall(r"of 47 +([\d.]+)–([\d.]+)", brings)]
+    bands = [(float(low), float(high)) for low, high in re.findall(r"of 47 +~[\d.]+ \(([\d.]+)–([\d.]+)\)", brings)]
     assert len(bands) == 4
     assert all(low < high for low, high in bands)
     assert bands == sorted(bands)
@@ -129,8 +134,8 @@ def test_placements_are_compared(plan: Run, moe: Path) -> None:
 
 def test_models_by_cards(plan: Run, gemma: Path, moe: Path) -> None:
     done = plan("--table", gemma, moe, "--card", "RTX 4060", "--card", "RTX 4090")
-    assert re.search(r"gemma-2-27b +15\.5 +\d+ of 47 +47 of 47", done.out)
-    assert re.search(r"qwen3-30b +17\.3 +\d+ of 49 +49 of 49", done.out)
+    assert re.search(r"gemma-2-27b +15\.5 GiB +\d+ of 47 +47 of 47", done.out)
+    assert re.search(r"qwen3-30b +17\.3 GiB +\d+ of 49 +49 of 49", done.out)
     found = plan("--table", gemma, moe, "--card", "RTX 4090", "--json").json
     assert [model["cards"][0]["choice"] for model in found["models"]] == [47, 49]
 
@@ -146,8 +151,53 @@ def test_the_same_load_in_llama_server(plan: Run, gemma: Path) -> None:
     done = plan(gemma, "--vram", "12GiB", "--ctx", 8192, "--as", "llama-server")
     words = shlex.split(done.out)
     assert words[:7] == ["llama-server", "-m", str(gemma), "-ngl", "28", "-c", "8192"]
+    assert words[words.index("-np") + 1] == "1"
     kept = shlex.split(plan(gemma, "--vram", "12GiB", "--placement", "ffn", "--as", "llama-server").out)
     assert kept[kept.index("-ot") + 1].endswith(r"ffn_(up|down|gate)\.weight=CPU")
+
+
+def test_experts_in_ram_have_an_option_of_their_own(plan: Run, moe: Path) -> None:
+    done = plan(moe, "--vram", "8GiB", "--ctx", 8192, "--placement", "experts", "--as", "llama-server")
+    words = shlex.split(done.out)
+    assert "-ot" not in words
+    wanted = plan(moe, "--vram", "8GiB", "--ctx", 8192, "--placement", "experts", "--json").json
+    assert int(words[words.index("--n-cpu-moe") + 1]) == wanted["placement"]["n_layers_kept"] > 0
+
+
+def test_what_was_measured_of_a_card_that_is_not_here_moves_the_others(plan: Run, gemma: Path) -> None:
+    words = (gemma, "--card", "RTX 4060", "--ctx", 8192, "--json")
+    guess = plan(*words).json["rows"]
+    rows = plan(*words, "--measured", "0=3", "--measured", "17=5").json["rows"]
+    assert rows[17]["tokens_per_s"] == {"low": 5, "value": 5, "high": 5, "source": "measured"}
+    near = rows[10]["tokens_per_s"]
+    assert near["source"] == "fit"
+    assert 3 < near["low"] < near["high"] < 5
+    before = guess[10]["tokens_per_s"]
+    assert near["high"] / near["low"] < before["high"] / before["low"]
+    said = plan(gemma, "--card", "RTX 4060", "--measured", "17=5").out
+    assert re.search(r"^▶ +17 .* 5\.00 measured$", said, re.MULTILINE)
+
+
+def test_what_was_measured_here_is_in_the_plan(
+    plan: Run, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    words = (tiny_model, "--ctx", 2048, "--json")
+    assert plan(*words).json["tokens_per_s"]["source"] == "prior"
+    assert not (tmp_path / "data").exists(), "a plan writes nothing"
+    (read,) = prober.read_headers([str(tiny_model)])
+    file = FileId.of(str(tiny_model))
+    assert read.header is not None
+    assert file is not None
+    facts = prober.devices().devices
+    settings = settings_text(LoadSpec(model=str(tiny_model)), True, default_threads())
+    store = Store(tmp_path / "data" / "offtui" / "measurements.db")
+    store.add_point(
+        Circumstances(file, read.header.arch, read.header.quant, devices_text(facts), settings, 2048, 0),
+        Point(0, 100, 64, 321.0, None, 1.0),
+    )
+    store.close()
+    assert plan(*words).json["tokens_per_s"] == {"low": 321, "value": 321, "high": 321, "source": "measured"}
 
 
 def test_the_same_load_in_ollama_and_lms(plan: Run, gemma: Path) -> None:
@@ -192,6 +242,10 @@ def test_a_device_of_another_machine_is_asked_itself(plan: Run, tiny_model: Path
         (["MODEL", "--type-k", "q3_k"], 2, "q3_k"),
         (["MODEL", "--flash-attn", "off", "--type-v", "q8_0"], 2, "needs flash attention"),
         (["MODEL", "MODEL"], 2, "--table"),
+        (["MODEL", "--measured", "fast"], 2, "is not LAYERS=TOKENS_PER_SECOND"),
+        (["MODEL", "--measured", "5=0"], 2, "is not LAYERS=TOKENS_PER_SECOND"),
+        (["MODEL", "--vram", "1GiB", "--measured", "99=5"], 2, "this model has 13"),
+        (["MODEL", "--vram", "1GiB", "--vram", "2GiB", "--measured", "1=5"], 2, "one model on one card"),
         (["MODEL", "--vram", "1GiB", "--probe"], 2, "devices that are here"),
         (["MODEL", "--rpc", "127.0.0.1:1"], 1, "Nobody answers"),
     ],

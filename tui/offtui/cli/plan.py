@@ -229,7 +229,7 @@ def _show(planned: Sequence[PlannedModel], arguments: argparse.Namespace) -> Non
     elif arguments.program:
         for model in planned:
             for plan in model.plans:
-                out.write(command_line(arguments.program, model.header, model.settings, plan) + "\n")
+                out.write(command_line(arguments.program, model.header, model.settings, plan, model.spec.rpc) + "\n")
     elif arguments.table:
         out.write(models_text(planned))
     else:

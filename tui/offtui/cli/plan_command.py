@@ -1,6 +1,7 @@
 """The commands of other programs that load a model as a plan says."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, assert_never, get_args
 
@@ -15,7 +16,7 @@ Program = Literal["llama-server", "ollama", "lms"]
 PROGRAMS: Final[tuple[str, ...]] = get_args(Program)
 
 
-def command_line(program: Program, header: Header, settings: Settings, plan: Plan) -> str:
+def command_line(program: Program, header: Header, settings: Settings, plan: Plan, rpc: Sequence[str] = ()) -> str:
     """What to type into a shell; a remark where the program cannot do all of it.
 
     Raises:
@@ -30,13 +31,19 @@ def command_line(program: Program, header: Header, settings: Settings, plan: Pla
             words = ["llama-server", "-m", header.path, "-ngl", str(row.n_gpu_layers), "-c", str(settings.ctx_seq)]
             words += ["-ub", str(settings.n_ubatch), "-ctk", settings.type_k, "-ctv", settings.type_v]
             words += ["-fa", "on" if settings.flash_attn else "off"]
-            for pattern in kept:
-                words += ["-ot", f"{pattern}=CPU"]
+            # left to itself it makes several slots, whose windows take more memory
+            words += ["-np", "1"]
+            if rpc:
+                words += ["--rpc", ",".join(rpc)]
+            if kept and plan.table.placement == "experts":
+                words += ["--n-cpu-moe", str(row.n_kept)]
+            elif kept:
+                words += [word for pattern in kept for word in ("-ot", f"{pattern}=CPU")]
             return " ".join(map(quoted, words))
         case "ollama":
             name = "offtui-plan"
             lines = [f"FROM {Path(header.path).resolve()}", f"PARAMETER num_gpu {row.n_gpu_layers}"]
-            lines += [f"PARAMETER num_ctx {settings.ctx_seq}"]
+            lines += [f"PARAMETER num_ctx {settings.ctx_seq}", f"PARAMETER num_batch {settings.ubatch}"]
             modelfile = " ".join(quoted(line) for line in lines)
             command = f"printf '%s\\n' {modelfile} > Modelfile && ollama create {name} -f Modelfile"
             return f"{command} && ollama run {name}" + _remark(settings, "OLLAMA_KV_CACHE_TYPE")

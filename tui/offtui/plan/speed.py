@@ -21,7 +21,7 @@ from offtui.plan.table import Row, Table
 GPU_SHARE = 0.8
 """Of a card's bandwidth on the data sheet that decoding reaches: 0.74 on an RTX 2080, 0.89 on an RTX 5060 Ti."""
 GPU_ERROR = 0.25
-CPU_ERROR = 0.45
+CPU_ERROR = 0.50
 """One standard deviation of the guesses, relative."""
 UNKNOWN_GPU_ERROR = 0.60
 """Where only a card's memory is known."""
@@ -31,17 +31,19 @@ MEASUREMENT_ERROR = 0.05
 """One standard deviation of a measured speed, relative: runs differ by this much."""
 DRAM = 25e9
 """Bytes per second that decoding reads from RAM where nothing is known: two channels of DDR4 gave 20.7–24.7 GB/s."""
-CORE = 8e9
+CORE = 10e9
 """Bytes of quantised weights per second that one core can multiply: 5 GB/s with AVX2, 18 GB/s with AVX-512."""
-LAYER_SECONDS = 30e-6
-"""Per layer besides its bytes: a dozen kernels to start on a GPU, as many barriers between threads on a CPU."""
+GPU_LAYER_SECONDS = 25e-6
+"""Per layer on a device besides its bytes: a dozen kernels to start."""
+CPU_LAYER_SECONDS = 10e-6
+"""Per layer on the CPU besides its bytes: the barriers between its threads."""
 HANDOVER_SECONDS = 50e-6
 """Per change between the CPU and a device of this machine."""
 REMOTE_SECONDS = 300e-6
 """Per change to or from a device of another machine, where its round trip is unknown."""
-TOKEN_SECONDS = 200e-6
+TOKEN_SECONDS = 100e-6
 """Per token: sampling, building the graph, the text."""
-OVERHEAD_ERROR = 0.8
+OVERHEAD_ERROR = 0.9
 """One standard deviation of these, relative."""
 FLOOR = 0.1
 """Of its guess that no cost goes below, whatever was measured."""
@@ -156,8 +158,8 @@ def fit(machine: Machine, measured: Sequence[Measurement] = ()) -> Line:
     guesses = [
         (1 / machine.gpu, machine.gpu_error),
         (1 / machine.cpu, machine.cpu_error),
-        (LAYER_SECONDS, OVERHEAD_ERROR),
-        (LAYER_SECONDS, OVERHEAD_ERROR),
+        (GPU_LAYER_SECONDS, OVERHEAD_ERROR),
+        (CPU_LAYER_SECONDS, OVERHEAD_ERROR),
         (machine.handover, OVERHEAD_ERROR),
         (TOKEN_SECONDS, OVERHEAD_ERROR),
     ]

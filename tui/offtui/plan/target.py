@@ -9,7 +9,7 @@ from offtui.errors import UsageError
 from offtui.plan.cards import card_of_device, find_card
 from offtui.plan.choose import MARGIN, Budget, budgets
 from offtui.plan.settings import Device
-from offtui.plan.speed import REMOTE_ERROR, REMOTE_SECONDS, Machine, machine_of
+from offtui.plan.speed import HANDOVER_SECONDS, REMOTE_ERROR, REMOTE_SECONDS, Machine, machine_of
 from offtui.protocol.facts import DeviceFacts
 from offtui.units import GIB, MIB, parse_size
 
@@ -109,7 +109,8 @@ def _remote(guess: Machine, facts: Sequence[DeviceFacts]) -> Machine:
     if not remote:
         return guess
     trips = [fact.round_trip for fact in remote if fact.round_trip is not None]
-    handover = max(trips) if trips else REMOTE_SECONDS
+    # of the two hand-overs of a token one waits for an answer; the other is on its way with the next request
+    handover = max(max(trips) / 2, HANDOVER_SECONDS) if trips else REMOTE_SECONDS
     ram = next((fact.total for fact in facts if fact.kind == "cpu"), None)
     # with exactly as much memory as there is RAM here, it is this machine's processor
     same = ram is not None and all(abs((fact.total or 0) - ram) < SAME_MEMORY for fact in remote)
