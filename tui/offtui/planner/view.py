@@ -86,8 +86,8 @@ def rate_line(row: PlanRow) -> str:
 
 def rough(rate: float) -> str:
     """A rate that is a guess: two digits at most."""
-    if rate < 1:
-        return f"{rate:.2g}"
+    if rate < 0.995:
+        return f"{rate:.2f}"
     return f"{rate:.1f}" if rate < 9.95 else f"{float(f'{rate:.2g}'):.0f}"
 
 
