@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from offtui.config import Config
@@ -26,7 +27,7 @@ from offtui.protocol.events import Loaded, Piece, TurnEnded
 from offtui.protocol.facts import DeviceFacts, DeviceLedger, LayerCount, ModelFacts, Timings
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 from offtui.ui.application import OfftuiApp
-from offtui.ui.ports import Engine, Listener, Planning, Ports
+from offtui.ui.ports import Engine, Listener, Memory, Planning, Ports
 
 WORKER = Path(__file__).parents[1] / "fakes" / "worker.py"
 GIB = 1024**3
@@ -117,9 +118,11 @@ class Recorder:
             last_timings=s.last_timings, n_past=s.n_past,
         )  # fmt: skip
 
-    def load(self, got: int = 4, *, most: int = 13, device: bool = True, name: str = "model") -> None:
+    def load(
+        self, got: int = 4, *, most: int = 13, device: bool = True, name: str = "model", ladder: tuple[int, ...] = ()
+    ) -> None:
         spec = self.wanted[-1]
-        fact = loaded(spec, got, most, device=device, name=name)
+        fact = replace(loaded(spec, got, most, device=device, name=name), ladder=ladder)
         self.say(SessionState(phase=Phase.READY, wanted=spec, loaded=fact, last_good=fact.spec), fact)
 
     def piece(self, text: str, *, tokens: int = 1) -> None:
@@ -214,6 +217,7 @@ async def opened(
     options: Options | None = None,
     files: Sequence[ModelFile] = (),
     planner: Callable[[Callable[[PlanView], None]], Planning] | None = None,
+    memory: Memory | None = None,
 ) -> AsyncIterator[Screen]:
     """The app, running until the block ends."""
     ports = Ports(
@@ -221,6 +225,7 @@ async def opened(
         lambda listener, _interval, _pid: StillWatch(listener),
         lambda listener: StillShelf(files, listener),
         planner,
+        memory,
     )
     app = OfftuiApp(options or Options(model="/models/first.gguf", config=Config()), ports)
     try:
@@ -247,7 +252,11 @@ async def with_worker(
 
 @asynccontextmanager
 async def with_recorder(
-    *, size: tuple[int, int] = (120, 36), options: Options | None = None, files: Sequence[ModelFile] = ()
+    *,
+    size: tuple[int, int] = (120, 36),
+    options: Options | None = None,
+    files: Sequence[ModelFile] = (),
+    memory: Memory | None = None,
 ) -> AsyncIterator[tuple[Screen, Recorder]]:
     """The app over a recorder."""
     made: list[Recorder] = []
@@ -256,6 +265,6 @@ async def with_recorder(
         made.append(Recorder(listener))
         return made[-1]
 
-    async with opened(make, size=size, options=options, files=files) as screen:
+    async with opened(make, size=size, options=options, files=files, memory=memory) as screen:
         await screen.until(lambda: bool(made and made[0].wanted))
         yield screen, made[0]

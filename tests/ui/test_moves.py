@@ -106,3 +106,18 @@ def test_the_line_of_a_move_says_from_where_to_where_and_what_it_costs() -> None
         "model · 4→9/13 layers · moving · saving 312 tokens · the answer waits"
     )
     assert "4→9/13 layers · moving" in status(state, None, None, 40, 13).plain
+
+
+async def test_the_kind_of_the_cache_changes_while_an_answer_is_written_and_the_latest_wish_wins() -> None:
+    async with with_worker(*ANSWERING) as screen:
+        await answering(screen)
+        for wish in ("/kv q8_0", "/fa on", "/ubatch 64", "/threads 2"):
+            await screen.ask(wish)
+        await screen.until(
+            lambda: screen.app.main.session.move is None and "KV q8_0" in "".join(told(screen, "notice"))
+        )
+        wanted = screen.app.main.session.wanted
+        assert wanted is not None
+        assert (wanted.type_k, wanted.flash_attn, wanted.n_ubatch, wanted.n_threads) == ("q8_0", "on", 64, 2)
+        answer = told(screen, "assistant")[0]
+        await screen.until(lambda: len(told(screen, "assistant")[0]) > len(answer))

@@ -1,8 +1,10 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from offtui import paths
+from offtui.config import Config
 from offtui.errors import UsageError
 from offtui.options import Options
 from offtui.protocol.facts import LayerCount
@@ -58,3 +60,37 @@ def test_paths_are_taken_as_they_are_typed() -> None:
     assert model_path("~/m.gguf") == Path.home() / "m.gguf"
     with pytest.raises(UsageError):
         model_path("~nobody-of-that-name/m.gguf")
+
+
+def test_the_cache_has_one_type_or_one_for_each() -> None:
+    settings = Settings.of(Options(model="/a.gguf"))
+    assert (settings.with_cache("q8_0").spec.type_k, settings.with_cache("q8_0").spec.type_v) == ("q8_0", "q8_0")
+    both = settings.with_cache("q8_0/f16").spec
+    assert (both.type_k, both.type_v) == ("q8_0", "f16")
+    assert settings.with_cache("q4_0").with_cache("auto") == settings
+
+
+def test_other_settings_of_a_load() -> None:
+    settings = Settings.of(Options(model="/a.gguf", config=Config(n_threads=3)))
+    assert settings.with_flash_attention("off").spec.flash_attn == "off"
+    assert settings.with_ubatch("64").spec.n_ubatch == 64
+    assert settings.with_ubatch("64").with_ubatch("auto") == settings
+    assert settings.with_threads("7").spec.n_threads == 7
+    assert settings.with_threads("7").with_threads("auto") == settings
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (Settings.with_cache, "q17"),
+        (Settings.with_cache, "f16/"),
+        (Settings.with_cache, ""),
+        (Settings.with_flash_attention, "yes"),
+        (Settings.with_ubatch, "0"),
+        (Settings.with_threads, "-1"),
+        (Settings.with_threads, "99999"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(change: Callable[[Settings, str], Settings], text: str) -> None:
+    with pytest.raises(UsageError):
+        change(Settings.of(Options(model="/a.gguf")), text)

@@ -20,6 +20,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of context; ``None``: the model's own, at most 8192."""
     sampling: Sampling = Sampling()
     config: Config = Config()
+    told: frozenset[str] = frozenset()
+    """Fields of ``LoadSpec`` that the command line itself speaks of, be it to leave them open."""
 
     def load_spec(self) -> LoadSpec:
         """The load that the session opens with."""
@@ -30,3 +32,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             n_threads=self.config.n_threads,
             rpc=self.rpc,
         )
+
+    def configured(self, model: str) -> LoadSpec:
+        """A load of that model as the config alone has it."""
+        config = self.config
+        return LoadSpec(model=model, n_gpu_layers=config.n_gpu_layers, n_ctx=config.n_ctx, n_threads=config.n_threads)

@@ -80,6 +80,7 @@ def options_from(arguments: argparse.Namespace, config: Config) -> Options:
         n_ctx=arguments.ctx or config.n_ctx,
         sampling=Sampling(temperature=arguments.temp, seed=arguments.seed, max_tokens=arguments.max_tokens),
         config=config,
+        told=_told(n_gpu_layers=arguments.n_gpu_layers, n_ctx=arguments.ctx),
     )
 
 
@@ -117,6 +118,10 @@ def _path(text: str) -> str:
     if not text:
         raise UsageError("the path is empty")
     return text
+
+
+def _told(**fields: int | None) -> frozenset[str]:
+    return frozenset(name for name, value in fields.items() if value is not None)
 
 
 def _layers(asked: int | None, config: Config) -> int | None:

@@ -78,6 +78,7 @@ def _prepare_environment() -> None:
 
 
 def _ports(options: Options) -> "Ports":
+    from offtui.store.remembered import Remembered
     from offtui.ui.ports import Ports
 
     def engine(listener: "Listener") -> "Engine":
@@ -105,7 +106,7 @@ def _ports(options: Options) -> "Ports":
 
         return Planner(listener)
 
-    return Ports(engine, watch, library, planner)
+    return Ports(engine, watch, library, planner, Remembered())
 
 
 class _Signals:

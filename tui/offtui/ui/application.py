@@ -55,7 +55,7 @@ class OfftuiApp(App[None], inherit_bindings=False):
         worn = theme or themes.load(options.config.theme)
         self.register_theme(worn)
         self.theme = worn.name
-        self.main = MainScreen(options, self, self._mailbox.take)
+        self.main = MainScreen(options, self, self._mailbox.take, ports.memory)
 
     def get_default_screen(self) -> MainScreen:
         """The main screen."""

@@ -73,6 +73,9 @@ def moved_text(moved: Moved, loaded: Loaded) -> str:
     parts = [f"{layers.got} of {layers.max} layers{again} in {seconds_text(loaded.load_seconds + moved.seconds)}"]
     if moved.origin.n_ctx != loaded.n_ctx and moved.failure is None:
         parts.append(f"context of {loaded.n_ctx} tokens")
+    others = "" if moved.failure is not None else _others(moved.origin, moved.target)
+    if others:
+        parts.append(others)
     if moved.why:
         parts.append(f"the conversation is evaluated again: {clean_line(moved.why)}")
     elif moved.tokens:
@@ -90,7 +93,22 @@ def change_text(move: Move, most: int | None) -> str:
     text = f"{changes}{_count(new)}{total} layers"
     if new.n_ctx is not None and new.n_ctx != old.n_ctx:
         text += f", ctx {count_text(old.n_ctx)}→{count_text(new.n_ctx)}"
-    return text
+    others = _others(old, new)
+    return f"{text}, {others}" if others else text
+
+
+def _others(old: LoadSpec, new: LoadSpec) -> str:
+    """What changes besides layers and context: ``KV q8_0, ubatch 256``."""
+    parts: list[str] = []
+    if (new.type_k, new.type_v) != (old.type_k, old.type_v):
+        parts.append(f"KV {new.type_k}" if new.type_k == new.type_v else f"KV {new.type_k}/{new.type_v}")
+    if new.flash_attn != old.flash_attn:
+        parts.append(f"flash attention {new.flash_attn}")
+    if new.n_ubatch != old.n_ubatch:
+        parts.append(f"ubatch {new.n_ubatch}")
+    if new.n_threads is not None and new.n_threads != old.n_threads:
+        parts.append("1 thread" if new.n_threads == 1 else f"{new.n_threads} threads")
+    return ", ".join(parts)
 
 
 def _count(spec: LoadSpec) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from offtui.engine.state import Occurrence, SessionState
 from offtui.monitor.sample import Sample
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from offtui.gguf.library import ModelFile
     from offtui.models.shelf import ShelfView
     from offtui.planner.view import PlanView
+    from offtui.store.remembered import LoadTime
 
 Listener = Callable[[SessionState, Occurrence], None]
 
@@ -102,6 +103,26 @@ class Shelving(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """Remembers models from one run to the next; returns at once."""
+
+    def settings(self, spec: LoadSpec) -> dict[str, Any]:
+        """Fields of the last good load of that model that differed from the config."""
+        ...
+
+    def loads(self, model: str) -> "tuple[LoadTime, ...]":
+        """How long loads of that model took, oldest first."""
+        ...
+
+    def read_rate(self) -> float | None:
+        """Bytes of a file per second of its load; ``None``: unknown."""
+        ...
+
+    def keep(self, wanted: LoadSpec, configured: LoadSpec, load: "LoadTime") -> None:
+        """Remember a load that worked."""
+        ...
+
+
 class Desk(Protocol):
     """What the main screen asks of the app it is shown by."""
 
@@ -128,3 +149,5 @@ class Ports:
     library: "Callable[[Callable[[ShelfView], None]], Shelving]"
     planner: "Callable[[Callable[[PlanView], None]], Planning] | None" = None
     """``None``: there are no plans."""
+    memory: Memory | None = None
+    """Made before the first paint, as it says what to load. ``None``: nothing is remembered."""

@@ -1,6 +1,7 @@
 """From wishes to a LoadSpec and a Sampling: pure, each wish checked with one clear sentence."""
 
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -8,7 +9,7 @@ from offtui import paths
 from offtui.errors import UsageError
 from offtui.options import Options
 from offtui.protocol.facts import LayerCount
-from offtui.protocol.spec import LoadSpec, Sampling
+from offtui.protocol.spec import CacheType, FlashAttn, LoadSpec, Sampling
 from offtui.text import clean_line
 
 AUTO = "auto"
@@ -28,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     def with_layers(self, layers: int | None) -> "Settings":
         """The same model under another split."""
-        return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, n_gpu_layers=layers))
+        return self._load(n_gpu_layers=layers)
 
     def with_model(self, path: Path) -> "Settings":
         """Another model: the split is chosen anew, the rest stays."""
@@ -45,7 +46,34 @@ class Settings(msgspec.Struct, frozen=True):
     def with_context(self, text: str) -> "Settings":
         """``auto`` or a number of tokens."""
         n_ctx = None if text == AUTO else _whole(text, "ctx", 16, 2**24)
-        return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, n_ctx=n_ctx))
+        return self._load(n_ctx=n_ctx)
+
+    def with_cache(self, text: str) -> "Settings":
+        """``auto``, a type for K and V, or one for each: ``q8_0/f16``."""
+        type_k, slash, type_v = text.partition("/")
+        type_v = type_v if slash else type_k
+        if text == AUTO:
+            type_k = type_v = "f16"
+        for name in (type_k, type_v):
+            if name not in get_args(CacheType):
+                types = ", ".join(get_args(CacheType))
+                raise UsageError(f"/kv takes auto, a type or K/V of {types}, not {clean_line(text, 40)!r}.")
+        return self._load(type_k=type_k, type_v=type_v)
+
+    def with_flash_attention(self, text: str) -> "Settings":
+        """``on``, ``off`` or ``auto``."""
+        if text not in get_args(FlashAttn):
+            raise UsageError(f"/fa takes on, off or auto, not {clean_line(text, 40)!r}.")
+        return self._load(flash_attn=text)
+
+    def with_ubatch(self, text: str) -> "Settings":
+        """``auto`` or a number of tokens."""
+        return self._load(n_ubatch=512 if text == AUTO else _whole(text, "ubatch", 1, 2**16))
+
+    def with_threads(self, text: str) -> "Settings":
+        """``auto`` or a number of threads."""
+        n_threads = self.opened_with.config.n_threads if text == AUTO else _whole(text, "threads", 1, 1024)
+        return self._load(n_threads=n_threads, n_threads_batch=None)
 
     def with_temperature(self, text: str) -> "Settings":
         """``auto`` or 0…10."""
@@ -58,6 +86,9 @@ class Settings(msgspec.Struct, frozen=True):
     def with_max_tokens(self, text: str) -> "Settings":
         """``auto`` or a whole number."""
         return self._sample(max_tokens=None if text == AUTO else _whole(text, "max-tokens", 1, 2**24))
+
+    def _load(self, **changes: object) -> "Settings":
+        return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, **changes))
 
     def _sample(self, **changes: float | int | None) -> "Settings":
         return msgspec.structs.replace(self, sampling=msgspec.structs.replace(self.sampling, **changes))

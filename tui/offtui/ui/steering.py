@@ -1,6 +1,6 @@
 """From intents to wishes: what the session is asked for, and what it was asked for last."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -8,17 +8,25 @@ import msgspec
 from offtui import paths
 from offtui.engine.moves import MoveBegan, MoveFailed
 from offtui.engine.state import Occurrence, Phase, SessionState
+from offtui.protocol.events import Loaded
 from offtui.protocol.spec import LoadSpec, Message
+from offtui.store.remembered import LoadTime, applied
 from offtui.ui import wording
-from offtui.ui.ports import Engine
+from offtui.ui.ports import Engine, Memory
+from offtui.ui.price import price_text
 from offtui.ui.settings import Settings, model_path, parse_layers
 
 
 class Steering:
     """Holds the settings of the next load and turn, and the session they go to."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
+        self._memory = memory
+        self.as_before = ""
+        """Which settings are those of the last time; empty: none."""
+        self.settings = self._recalled(settings, settings.opened_with.told)
+        self._state = SessionState()
+        self._timed: dict[str, tuple[LoadTime, ...]] = {}
         self._engine: Engine | None = None
         self._last_good: LoadSpec | None = None
         self._came_up = False
@@ -27,6 +35,8 @@ class Steering:
         """Loads that failed since the last that did not."""
         self._target: LoadSpec | None = None
         """Of the last move."""
+        self._is_fallback = False
+        """What is coming up is what was up before, as the wish failed."""
 
     def attach(self, engine: Engine) -> None:
         """Take the session over and have the first model loaded."""
@@ -35,11 +45,15 @@ class Steering:
 
     def note(self, state: SessionState, occurrences: Sequence[Occurrence] = ()) -> None:
         """Remember what worked; where a move did not, the settings are those of what is up before and after it."""
+        self._state = state
         for occurrence in occurrences:
             match occurrence:
                 case MoveBegan(target=target):
                     self._target = target
+                case Loaded() if not self._is_fallback:
+                    self._remember(occurrence)
                 case MoveFailed():
+                    self._is_fallback = True
                     if self.settings.spec == self._target and state.wanted is not None:
                         self.settings = msgspec.structs.replace(self.settings, spec=state.wanted)
                 case _:
@@ -66,8 +80,11 @@ class Steering:
         self.layers(parse_layers(text, state.loaded.layers if state.loaded else None))
 
     def model(self, path: Path) -> None:
-        """Another model."""
-        self._want(self.settings.with_model(path))
+        """Another model, with the settings it had the last time."""
+        settings = self.settings.with_model(path)
+        if settings is not self.settings:
+            settings = self._recalled(settings, settings.opened_with.told - {"n_gpu_layers"})
+        self._want(settings)
 
     def model_text(self, text: str) -> None:
         """A model by the path typed.
@@ -83,10 +100,13 @@ class Steering:
         Raises:
             UsageError: the value cannot be meant.
         """
+        if command in _OF_THE_LOAD:
+            word, change = _OF_THE_LOAD[command]
+            settings = change(self.settings, text)
+            price = self._price(settings.spec)
+            self._want(settings)
+            return " · ".join(part for part in (f"{word}: {text}", price) if part)
         match command:
-            case "set.ctx":
-                self._want(self.settings.with_context(text))
-                return f"context: {text}"
             case "set.temp":
                 self.settings = self.settings.with_temperature(text)
             case "set.seed":
@@ -129,11 +149,54 @@ class Steering:
         if self._engine is not None:
             self._engine.stop()
 
+    def price(self, layers: int) -> str:
+        """What it would cost to have so many layers offloaded; empty where that is unknown."""
+        return self._price(self.settings.with_layers(layers).spec)
+
+    def _price(self, spec: LoadSpec) -> str:
+        if self._memory is None:
+            return ""
+        if spec.model not in self._timed:
+            self._timed[spec.model] = self._memory.loads(spec.model)
+        timed = self._timed[spec.model]
+        return price_text(self._state, spec, timed, None if timed else self._memory.read_rate())
+
+    def _recalled(self, settings: Settings, told: frozenset[str]) -> Settings:
+        """The settings with what is remembered of their model, but for the fields that were told otherwise."""
+        found = self._memory.settings(settings.spec) if self._memory is not None else {}
+        changes = {name: value for name, value in found.items() if name not in told}
+        spec = applied(settings.spec, changes) if changes else settings.spec
+        self.as_before = "" if spec == settings.spec else wording.settings_text(spec, changes)
+        return msgspec.structs.replace(settings, spec=spec)
+
+    def _remember(self, loaded: Loaded) -> None:
+        spec = self.settings.spec
+        if self._memory is None or loaded.spec.model != spec.model:
+            return
+        vram = sum(entry.total for entry in loaded.devices if entry.kind != "cpu")
+        load = LoadTime(loaded.layers.got, vram, loaded.load_seconds)
+        self._memory.keep(spec, self.settings.opened_with.configured(spec.model), load)
+        self._timed.pop(spec.model, None)
+
     def _want(self, settings: Settings) -> None:
         self.settings = settings
-        self._came_up = False
+        self._came_up = self._is_fallback = False
         if self._engine is not None:
             self._engine.want(settings.spec)
+
+
+_OF_THE_LOAD: Mapping[str, tuple[str, Callable[[Settings, str], Settings]]] = {
+    "set.ctx": ("context", Settings.with_context),
+    "set.kv": ("KV cache", Settings.with_cache),
+    "set.fa": ("flash attention", Settings.with_flash_attention),
+    "set.ubatch": ("ubatch", Settings.with_ubatch),
+    "set.threads": ("threads", Settings.with_threads),
+}
+"""Settings that a load is asked with, by command."""
+
+
+_DECIDING = ("model", "rpc", "type_k", "type_v", "flash_attn", "n_ubatch", "on_cpu", "tensor_split")
+"""Fields that make a load another one, and that the worker does not fill in."""
 
 
 def _is_cancelled(state: SessionState) -> bool:
@@ -143,7 +206,7 @@ def _is_cancelled(state: SessionState) -> bool:
 def _is_same(failed: LoadSpec, good: LoadSpec) -> bool:
     """Whether loading ``good``, whose open choices are filled in, would do what has failed."""
     return (
-        (failed.model, failed.rpc) == (good.model, good.rpc)
+        all(getattr(failed, name) == getattr(good, name) for name in _DECIDING)
         and failed.n_gpu_layers in (None, good.n_gpu_layers)
         and failed.n_ctx in (None, good.n_ctx)
     )

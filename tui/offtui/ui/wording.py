@@ -1,9 +1,11 @@
 """What the screen says about a session, as text: pure functions of its state."""
 
+from collections.abc import Collection
 from pathlib import PurePath
 
 from offtui.engine.state import Progress, SessionState
 from offtui.protocol.facts import Failure
+from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
 from offtui.units import UNKNOWN
 
@@ -59,6 +61,27 @@ def no_device_text(state: SessionState) -> str:
     """The sentence for a machine on which nothing can be offloaded."""
     count = f"of {state.loaded.layers.max} layers " if state.loaded else "layers "
     return f"no GPU device: 0 {count}can be offloaded"
+
+
+_SETTINGS = {"n_ctx": "ctx", "n_ubatch": "ubatch", "n_threads": "threads", "type_k": "K", "type_v": "V"}
+
+
+def settings_text(spec: LoadSpec, names: Collection[str]) -> str:
+    """``5 layers · ctx 4096 · K q8_0``: these fields of a spec."""
+    parts: list[str] = []
+    if "n_gpu_layers" in names:
+        parts.append("layers auto" if spec.n_gpu_layers is None else f"{spec.n_gpu_layers} layers")
+    for name, word in _SETTINGS.items():
+        if name in names:
+            value = getattr(spec, name)
+            parts.append(f"{word} {'auto' if value is None else value}")
+    if "flash_attn" in names:
+        parts.append(f"flash attention {spec.flash_attn}")
+    if "offload_kqv" in names:
+        parts.append("KV cache in RAM" if not spec.offload_kqv else "KV cache on the device")
+    if "on_cpu" in names:
+        parts.append("some tensors in RAM" if spec.on_cpu else "no tensors kept in RAM")
+    return " · ".join(parts)
 
 
 def failure_lines(failure: Failure) -> list[str]:

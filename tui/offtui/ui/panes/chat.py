@@ -44,6 +44,8 @@ class ChatPane(Vertical):
         super().__init__(id=id)
         self.conversation = Conversation(system_prompt)
         self._keys = keys
+        self.as_before = ""
+        """Which settings are those that the model had the last time; empty: none."""
         self._next_entry = 1
         self._said = False
         """Something stands in the transcript."""
@@ -55,7 +57,7 @@ class ChatPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """From the top down."""
-        yield Transcript(id="transcript", empty=welcome(self.session, self._keys))
+        yield Transcript(id="transcript", empty=welcome(self.session, self._keys, self.as_before))
         yield Line(id="above")
         prompt = Prompt(id="prompt", placeholder="Ask something, or / for a command")
         prompt.cursor_blink = False  # a blink is 160 bytes, twice a second, for ever
@@ -79,7 +81,7 @@ class ChatPane(Vertical):
         """Ask what waits as soon as there is somebody to answer."""
         if not self.is_mounted:
             return
-        if not self._said and (text := welcome(state, self._keys)) != self.transcript.empty:
+        if not self._said and (text := welcome(state, self._keys, self.as_before)) != self.transcript.empty:
             self.transcript.empty = text
         if state.phase is Phase.READY:
             self._next()
@@ -128,7 +130,7 @@ class ChatPane(Vertical):
         self.conversation.clear()
         self.transcript.clear()
         self._said = False
-        self.transcript.empty = welcome(self.session, self._keys)
+        self.transcript.empty = welcome(self.session, self._keys, self.as_before)
         self._paint_above()
 
     def regenerate(self) -> None:
@@ -226,7 +228,8 @@ class ChatPane(Vertical):
         if self.conversation.turns and not is_part_of_move:
             name = clean_line(event.model.name) or wording.file_name(event.model.path)
             count = f"{event.layers.got} of {event.layers.max} layers on the device"
-            self.notice(f"{name} loaded in {seconds_text(event.load_seconds)} · {count}")
+            before = f" · as last time: {self.as_before}" if self.as_before else ""
+            self.notice(f"{name} loaded in {seconds_text(event.load_seconds)} · {count}{before}")
         for text in event.notices if self.conversation.turns else ():
             if not is_part_of_move or text not in self._noticed:
                 self.notice(clean_line(text))

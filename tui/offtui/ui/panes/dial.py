@@ -1,6 +1,7 @@
 """The dial: how many layers lie on a device, and how many should."""
 
 import textwrap
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -40,8 +41,17 @@ class DialPane(Vertical, can_focus=True):
     """Layers the dial points at; ``None``: at what is loaded."""
     plan: "var[PlanView | None]" = var["PlanView | None"](None)
 
-    def __init__(self, *, quiet: float = QUIET, graph: str = "braille", id: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: float = QUIET,
+        graph: str = "braille",
+        price: Callable[[int], str] = lambda _: "",
+        id: str | None = None,
+    ) -> None:
+        """``price`` says what it would cost to load so many layers; empty where that is unknown."""
         super().__init__(id=id)
+        self._price = price
         self._prospect = Prospect(graph)
         self.border_title = " Layers "
         self._quiet = quiet
@@ -254,7 +264,8 @@ class DialPane(Vertical, can_focus=True):
         if not self._has_device:
             return [_why(self.session)]
         if self.draft is not None:
-            return [_meaning(self.draft, self._layers.max), "Enter loads now · Esc reverts"]
+            lines = [_meaning(self.draft, self._layers.max), "Enter loads now · Esc reverts", self._price(self.draft)]
+            return [line for line in lines if line]
         return [_meaning(self._here(), self._layers.max), "← → turn · 0-9 type · Home none · End all"]
 
 

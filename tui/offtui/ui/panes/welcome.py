@@ -18,15 +18,15 @@ _KEYS = (
 )
 
 
-def welcome(state: SessionState, keys: Mapping[str, str]) -> str:
-    """The invitation as Markdown."""
+def welcome(state: SessionState, keys: Mapping[str, str], as_before: str = "") -> str:
+    """The invitation as Markdown. ``as_before``: settings that are those of the last time."""
     keys_shown = [f"`{names[0]}` {text}" for id, text in _KEYS if (names := keys_of(BY_ID[id], keys))]
     return "\n".join(
         [
             "**offtui** runs a model that does not fit the graphics card: some layers there, the rest in RAM.",
             "You choose how many, and see what it costs.",
             "",
-            *_now(state),
+            *_now(state, as_before),
             "",
             "Ask, for instance:",
             "",
@@ -37,12 +37,14 @@ def welcome(state: SessionState, keys: Mapping[str, str]) -> str:
     )
 
 
-def _now(state: SessionState) -> list[str]:
+def _now(state: SessionState, as_before: str) -> list[str]:
     if state.phase is Phase.LOADING:
         return [f"Loading {_quoted(wording.wanted_name(state))} …"]
     if state.loaded is None:
         return ["No model is loaded."]
     lines = [f"{_quoted(wording.model_name(state))} is loaded: {wording.layers_text(state)}."]
+    if as_before:
+        lines += ["", f"As last time: {_escaped(as_before)}."]
     for notice in state.loaded.notices[:2]:
         lines += ["", f"> {_escaped(clean_line(notice))}"]
     return lines

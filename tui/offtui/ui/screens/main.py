@@ -27,7 +27,7 @@ from offtui.ui.panes.ledger import LedgerPane
 from offtui.ui.panes.models import ModelList, ModelsPane
 from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
-from offtui.ui.ports import Desk, Engine, Shelving
+from offtui.ui.ports import Desk, Engine, Memory, Shelving
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
 from offtui.ui.screens.places import place_of
 from offtui.ui.screens.planned import PlannedScreen
@@ -56,6 +56,7 @@ class MainScreen(PlannedScreen):
         options: Options,
         desk: Desk,
         take_mail: Callable[[], Mail | None],
+        memory: Memory | None = None,
     ) -> None:
         super().__init__()
         self._options = options
@@ -63,7 +64,7 @@ class MainScreen(PlannedScreen):
         self._take_mail = take_mail
         self._keys: Mapping[str, str] = options.config.keys
         self._quitting = Arming()
-        self.steering = Steering(Settings.of(options))
+        self.steering = Steering(Settings.of(options), memory)
         self.answers: list[TurnEnded] = []
         """Every turn that ended, for the line at the exit."""
         # Until the session speaks: what it is going to be asked for first.
@@ -84,7 +85,7 @@ class MainScreen(PlannedScreen):
                 yield MonitorPane(graph=self._options.config.graph, id="monitor").data_bind(
                     MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.plan
                 )
-                yield DialPane(graph=self._options.config.graph, id="dial").data_bind(
+                yield DialPane(graph=self._options.config.graph, price=self.steering.price, id="dial").data_bind(
                     MainScreen.session, MainScreen.plan
                 )
                 yield LedgerPane(id="ledger").data_bind(MainScreen.session, MainScreen.plan)
@@ -109,6 +110,7 @@ class MainScreen(PlannedScreen):
         if mail is None:
             return
         self.steering.note(mail.state, mail.occurrences)
+        self.chat.as_before = self.steering.as_before
         self.query_one(KeyFooter).hear(mail.occurrences)
         self.answers += [fact for fact in mail.occurrences if isinstance(fact, TurnEnded)]
         self.chat.hear(mail.occurrences, self._way_back())
