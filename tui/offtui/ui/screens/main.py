@@ -1,6 +1,6 @@
 """The main screen: it routes. Intents come up from the panes and go on to the session; facts are bound down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar, cast
 
 from textual.app import App, ComposeResult
@@ -27,12 +27,10 @@ from offtui.ui.panes.ledger import LedgerPane
 from offtui.ui.panes.models import ModelList, ModelsPane
 from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
-from offtui.ui.ports import Desk, Engine, Memory, Shelving
+from offtui.ui.ports import Desk, Memory, Shelving
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
 from offtui.ui.screens.places import place_of
-from offtui.ui.screens.planned import PlannedScreen
-from offtui.ui.settings import Settings
-from offtui.ui.steering import Steering
+from offtui.ui.screens.steered import SteeredScreen
 from offtui.ui.themes import theme_files
 from offtui.ui.transcript import Transcript
 from offtui.ui.widgets.prompt import Prompt
@@ -41,7 +39,7 @@ FLUSH = 1 / 15
 """Seconds between two looks into the mailbox while an answer is written."""
 
 
-class MainScreen(PlannedScreen):
+class MainScreen(SteeredScreen):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
@@ -58,17 +56,12 @@ class MainScreen(PlannedScreen):
         take_mail: Callable[[], Mail | None],
         memory: Memory | None = None,
     ) -> None:
-        super().__init__()
-        self._options = options
+        super().__init__(options, memory)
         self._desk = desk
         self._take_mail = take_mail
-        self._keys: Mapping[str, str] = options.config.keys
         self._quitting = Arming()
-        self.steering = Steering(Settings.of(options), memory)
         self.answers: list[TurnEnded] = []
         """Every turn that ended, for the line at the exit."""
-        # Until the session speaks: what it is going to be asked for first.
-        self.set_reactive(MainScreen.session, SessionState(phase=Phase.LOADING, wanted=self.steering.settings.spec))
 
     def compose(self) -> ComposeResult:
         """Three columns over two rows; the style sheet says which are seen."""
@@ -113,7 +106,7 @@ class MainScreen(PlannedScreen):
         self.chat.as_before = self.steering.as_before
         self.query_one(KeyFooter).hear(mail.occurrences)
         self.answers += [fact for fact in mail.occurrences if isinstance(fact, TurnEnded)]
-        self.chat.hear(mail.occurrences, self._way_back())
+        self.chat.hear(mail.occurrences, self.way_back())
         self.session = mail.state
 
     def on_sample_taken(self, message: messages.SampleTaken) -> None:
@@ -152,10 +145,6 @@ class MainScreen(PlannedScreen):
         self._look_around()
 
     # Intents from the panes
-
-    def on_layers_wanted(self, message: messages.LayersWanted) -> None:
-        """The same model under another split."""
-        self.steering.layers(message.layers)
 
     def on_model_chosen(self, message: messages.ModelChosen) -> None:
         """Another model; the chat goes on with it."""
@@ -251,18 +240,9 @@ class MainScreen(PlannedScreen):
         if self._quitting.disarm():
             self.query_one(KeyFooter).calm()
 
-    def action_go_back(self) -> None:
-        """Load the last model that worked; where none did, the built-in guide."""
-        self.steering.go_back()
-
     def action_dial(self) -> None:
         """To the dial."""
         self._open("dial", self.query_one(DialPane))
-
-    def action_turn_dial(self, by: int) -> None:
-        """Turn the dial from outside."""
-        if not self.query_one(DialPane).turn(by):
-            self.flash("Nothing to turn: no GPU device, or no model loaded yet.")
 
     def action_models(self) -> None:
         """To the models."""
@@ -345,10 +325,6 @@ class MainScreen(PlannedScreen):
         """The chat."""
         return self.query_one(ChatPane)
 
-    def attach(self, engine: Engine) -> None:
-        """Take the session over and have the first model loaded."""
-        self.steering.attach(engine)
-
     def attach_shelf(self, shelf: Shelving) -> None:
         """Take the library over."""
         self.query_one(ModelsPane).attach(shelf)
@@ -385,11 +361,6 @@ class MainScreen(PlannedScreen):
 
     def _in_chat(self) -> bool:
         return self.focused is None or isinstance(self.focused, Prompt | Transcript)
-
-    def _way_back(self) -> str:
-        keys = keys_of(BY_ID["session.go_back"], self._keys)
-        name = self.steering.way_back_name()
-        return f"{keys[0]} loads {name}." if keys and name else ""
 
     def _place(self) -> Where:
         return place_of(self.focused.ancestors_with_self if self.focused is not None else ())
