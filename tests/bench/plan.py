@@ -1,25 +1,25 @@
 """The plan: how long headers and tables take, and how far predictions lie from what was said and measured."""
 
-import itertools
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from offtui.plan.cards import find_card
 from offtui.plan.settings import Settings
-from offtui.plan.speed import Measurement, fit, machine_of, rate, work
 from offtui.plan.table import Model, table
 from offtui.units import MIB
 from offtui.worker.header import read_header
+from tests.bench import estimates
 from tests.bench.report import Figure
 from tests.fakes import gguf_shapes as shapes
-from tests.plan.vectors import CARD, SWEEP_PAST, SWEEP_SETTINGS, qwen_on_16_gib, records, row_of, sweep
+from tests.plan.vectors import CARD, records, row_of
 
 
 def run(runs: int) -> list[Figure]:
-    """All figures; those of errors have one value per compared point."""
-    return [*_times(max(runs, 15)), *_bytes(), *_speeds()]
+    """All figures; those of errors have one value per compared point. Writes ``results/estimates.md`` too."""
+    figures = [*_times(max(runs, 15)), *_bytes(), *_speeds()]
+    estimates.write()
+    return figures
 
 
 def _times(runs: int) -> list[Figure]:
@@ -72,18 +72,7 @@ def _bytes() -> list[Figure]:
 
 def _speeds() -> list[Figure]:
     """Largest error at unseen layer counts of the published sweep, per choice of measured points with full offload."""
-    rows = qwen_on_16_gib()
-    machine = machine_of(find_card("RTX 5060 Ti 16GB"), None)
-    speeds = sweep("Qwen2.5-Coder-14B")
-    works = {k: work(rows.rows[k], rows, SWEEP_SETTINGS, SWEEP_PAST) for k in speeds}
-    most = max(speeds)
-    figures: list[Figure] = []
-    for count, reach in ((1, ""), (2, "≤ 10"), (3, "≤ 5")):
-        errors: list[float] = []
-        for others in itertools.combinations([k for k in speeds if k != most], count - 1):
-            known = (*others, most)
-            line = fit(machine, [Measurement(works[k], speeds[k]) for k in known])
-            unseen = [abs(rate(line, works[k]).value / speed - 1) for k, speed in speeds.items() if k not in known]
-            errors.append(max(unseen) * 100)
-        figures.append(Figure(f"tokens/s, {count} measured: largest error", "%", errors, reach))
-    return figures
+    return [
+        Figure(f"tokens/s, {count} measured: largest error", "%", estimates.largest_errors(count), reach)
+        for count, reach in ((1, ""), (2, "≤ 10"), (3, "≤ 5"))
+    ]
