@@ -1,6 +1,7 @@
 """``python -m tests.readme_keys``: print the README's table of keys, made from the commands."""
 
-from offtui.ui.commands import COMMANDS, keys_of
+from offtui.ui.commands import COMMANDS
+from offtui.ui.keys import keys_of
 
 
 def rows() -> list[str]:

@@ -112,3 +112,19 @@ def test_an_option_before_the_subcommand_is_not_lost():
     arguments = parser.parse_args(["--model", "a.gguf", "--seed", "1", "ask", "--seed", "2"])
     options = options_from(arguments, Config())
     assert (options.model, options.sampling.seed) == ("a.gguf", 2)
+
+
+def test_a_budget_is_a_size():
+    assert parse("--vram-budget", "8GiB").load_spec().vram_budget == 8 * 2**30
+    assert parse(config=Config(vram_budget="512MiB")).load_spec().vram_budget == 512 * 2**20
+    assert parse("--vram-budget", "1G", config=Config(vram_budget="512MiB")).vram_budget == 2**30
+    with pytest.raises(UsageError, match="is not a size"):
+        parse("--vram-budget", "much")
+    with pytest.raises(UsageError, match="vram_budget"):
+        parse(config=Config(vram_budget="much"))
+
+
+def test_what_the_command_line_speaks_of_is_known():
+    assert parse("-ngl", "auto").told == {"n_gpu_layers"}
+    assert parse("--ctx", "512").told == {"n_ctx"}
+    assert parse(config=Config(n_ctx=512)).told == frozenset()

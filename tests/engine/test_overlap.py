@@ -121,3 +121,9 @@ def test_tokens_are_packed_and_a_manifest_says_what_it_fits() -> None:
     assert "3 tokens" in refusal(manifest, layout(SPEC), 3)
     for change in ({"path": "b"}, {"mtime_ns": 7}, {"llama_cpp": "1"}, {"type_v": "q8_0"}, {"swa_full": True}):
         assert refusal(manifest, replace(layout(SPEC), **change), 4096)
+
+
+def test_within_a_budget_both_must_fit_it() -> None:
+    free = memory(22 * GIB)
+    assert both_fit(UP, free, replace(SPEC, vram_budget=12 * GIB), 32 * GIB)
+    assert not both_fit(UP, free, replace(SPEC, vram_budget=4 * GIB), 32 * GIB)

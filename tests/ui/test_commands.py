@@ -6,19 +6,8 @@ import pytest
 from offtui.engine.state import Phase
 from offtui.errors import UsageError
 from offtui.ui import slash
-from offtui.ui.commands import (
-    BY_ID,
-    COMMANDS,
-    FOOTER_KEYS,
-    Situation,
-    Where,
-    bindings,
-    footer,
-    key_name,
-    keymap,
-    keys_of,
-    palette,
-)
+from offtui.ui.commands import BY_ID, COMMANDS, FOOTER_KEYS, Situation, Where, bindings, footer, palette
+from offtui.ui.keys import key_name, keymap, keys_of
 
 NEVER = {
     "ctrl+a", "ctrl+b", "ctrl+h", "ctrl+i", "ctrl+m", "ctrl+left_square_bracket", "ctrl+tab", "ctrl+enter", "alt+enter",

@@ -76,12 +76,14 @@ async def test_esc_gives_up_a_move_where_nothing_else_runs() -> None:
         ready = SessionState(phase=Phase.READY, wanted=target, loaded=up, last_good=up.spec)
         engine.say(replace(ready, move=move), MoveBegan(target, True))
         await screen.until(lambda: "4→9/13 layers · moving" in screen.status)
+        await screen.until(lambda: screen.line("footer").startswith("Esc cancel"))
         await screen.press("escape")
         assert engine.stops == 1
         back = replace(ready, wanted=up.spec)
         engine.say(replace(back, move=move), MoveFailed(Failure("cancelled", "The load was cancelled.")))
         engine.say(back, MoveEnded(Moved(origin=up.spec, target=target, beside=True)))
         await screen.until(lambda: "moving" not in screen.status)
+        await screen.until(lambda: "cancel" not in screen.line("footer"))
         assert told(screen, "notice")[-1] == "The change was cancelled. What was up before is still up."
         assert screen.app.main.steering.settings.spec == up.spec
 

@@ -10,7 +10,9 @@ from offtui.engine.state import Phase, SessionState
 from offtui.options import Options
 from offtui.protocol.spec import LoadSpec
 from offtui.store.remembered import LoadTime, Remembered
+from offtui.ui.panes.dial import DialPane
 from offtui.ui.price import price_text, rough_time
+from offtui.ui.widgets.line import Line
 from tests.ui.harness import loaded, timings, with_recorder
 
 UP = replace(loaded(LoadSpec(model="/m/a.gguf"), 4, 13, device=True), ladder=tuple(10**8 * k for k in range(14)))
@@ -54,6 +56,7 @@ async def test_the_dial_says_the_price_of_its_draft(tmp_path: Path) -> None:
         engine.load(ladder=UP.ladder)
         await screen.until(lambda: screen.phase is Phase.READY)
         engine.say(replace(engine.state, n_past=312), UP)
+        screen.app.main.query_one(DialPane)._quiet = 60.0
         await screen.press("ctrl+r", "right")
         await screen.until(lambda: "conversation kept (312" in screen.line("dial-hint"))
         assert "about " in screen.line("dial-hint")
@@ -101,3 +104,21 @@ async def test_a_load_that_came_back_is_no_choice(tmp_path: Path) -> None:
         engine.say(back, up.loaded)
         await screen.until(lambda: screen.app.main.steering.settings.spec.n_gpu_layers == 4)
     assert memory.settings(LoadSpec(model=str(model))) == {}
+
+
+async def test_a_budget_goes_to_the_load_and_the_truth_line_says_so() -> None:
+    options = Options(model="/m/a.gguf", config=Config(), vram_budget=8 * 2**30)
+    async with with_recorder(options=options) as (screen, engine):
+        assert engine.wanted[-1].vram_budget == 8 * 2**30
+        engine.load(4)
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.ask("/budget 512MiB")
+        assert engine.wanted[-1].vram_budget == 512 * 2**20
+        up = loaded(engine.wanted[-1], 4, 13, device=True)
+        up = replace(up, spec=replace(up.spec, vram_budget=512 * 2**20))
+        engine.say(replace(engine.state, phase=Phase.READY, loaded=up), up)
+        await screen.until(lambda: "budget 512" in screen.app.main.query_one("#ledger Line", Line).text)
+        await screen.ask("/budget many")
+        assert "is not a size" in screen.line("footer")
+        await screen.ask("/budget off")
+        assert engine.wanted[-1].vram_budget is None

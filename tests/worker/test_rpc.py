@@ -1,6 +1,7 @@
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -73,3 +74,31 @@ def test_what_is_no_address_is_said(text: str) -> None:
     assert failure is not None
     assert failure.kind == "rpc_unreachable"
     assert "\x1b" not in failure.message
+
+
+def test_a_slot_that_was_just_left_is_waited_for_and_the_wait_can_be_given_up() -> None:
+    """The server is still computing for a client that is gone: it answers late, or not before the user has enough."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asked: list[float] = []
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while len(asked) < 2:
+                    time.sleep(0.01)
+                connection.sendall(struct.pack("<QBBBB24s", 28, 7, 0, 0, 0, bytes(24)))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert rpc.check(endpoint, hello_timeout=20.0, waiting=lambda: asked.append(0.0)) is None
+        thread.join()
+
+    class Enough(Exception):
+        pass
+
+    def enough() -> None:
+        raise Enough
+
+    with server(None) as endpoint, pytest.raises(Enough):
+        rpc.check(endpoint, hello_timeout=20.0, waiting=enough)

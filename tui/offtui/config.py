@@ -24,6 +24,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Layers offloaded at the start; absent: what the plan says fits."""
     n_ctx: int | None = None
     n_threads: int | None = None
+    vram_budget: str = ""
+    """Of each device, ``"8GiB"``; empty: what it has."""
     rpc: tuple[str, ...] = ()
     """RPC devices, ``host:port`` each."""
     theme: str = "offtui"

@@ -18,6 +18,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """RPC devices, ``host:port`` each."""
     n_ctx: int | None = None
     """Tokens of context; ``None``: the model's own, at most 8192."""
+    vram_budget: int | None = None
+    """Bytes that each device counts as having; ``None``: what it has."""
     sampling: Sampling = Sampling()
     config: Config = Config()
     told: frozenset[str] = frozenset()
@@ -31,6 +33,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             n_ctx=self.n_ctx,
             n_threads=self.config.n_threads,
             rpc=self.rpc,
+            vram_budget=self.vram_budget,
         )
 
     def configured(self, model: str) -> LoadSpec:

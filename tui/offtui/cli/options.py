@@ -11,6 +11,7 @@ from offtui.config import Config
 from offtui.errors import UsageError
 from offtui.options import Options
 from offtui.protocol.spec import Sampling
+from offtui.units import parse_size
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 _MAX_TOKENS: Final = 2**31 - 1
@@ -61,6 +62,13 @@ def add_session_options(parser: argparse.ArgumentParser, *, inherit: bool = Fals
         help="use the device that `offtui device` serves there; may be repeated",
     )
     add("--ctx", type=argument_type(_tokens), metavar="N", default=default, help="tokens of context")
+    add(
+        "--vram-budget",
+        type=argument_type(parse_size),
+        metavar="SIZE",
+        default=default,
+        help="plan and load as if each device had so much memory, for instance 8GiB",
+    )
     add("--seed", type=argument_type(_seed), metavar="S", default=default, help="makes sampling repeatable")
     add("--temp", type=argument_type(_temperature), metavar="T", default=default, help="temperature; 0 is greedy")
     add("--max-tokens", type=argument_type(_tokens), metavar="N", default=default, help="tokens of an answer at most")
@@ -78,6 +86,7 @@ def options_from(arguments: argparse.Namespace, config: Config) -> Options:
         n_gpu_layers=_layers(arguments.n_gpu_layers, config if model else Config()),
         rpc=tuple(dict.fromkeys([*_checked("rpc", parse_endpoint, config.rpc), *(arguments.rpc or ())])),
         n_ctx=arguments.ctx or config.n_ctx,
+        vram_budget=arguments.vram_budget or _config_budget(config),
         sampling=Sampling(temperature=arguments.temp, seed=arguments.seed, max_tokens=arguments.max_tokens),
         config=config,
         told=_told(n_gpu_layers=arguments.n_gpu_layers, n_ctx=arguments.ctx),
@@ -135,7 +144,11 @@ def _config_model(config: Config) -> str | None:
     return str(Path(config.model).expanduser()) if config.model else None
 
 
-def _checked(field: str, parse: Callable[[str], str], values: tuple[str, ...]) -> list[str]:
+def _config_budget(config: Config) -> int | None:
+    return _checked("vram_budget", parse_size, (config.vram_budget,))[0] if config.vram_budget else None
+
+
+def _checked(field: str, parse: Callable[[str], T], values: tuple[str, ...]) -> list[T]:
     try:
         return [parse(value) for value in values]
     except UsageError as error:

@@ -44,6 +44,8 @@ class Mover:
         self._transfer: Transfer | None = None
         self._slots: tuple[str, ...] = ()
         """RPC addresses that the session's worker uses."""
+        self._left: set[str] = set()
+        """RPC addresses that workers of this session have used."""
         self._no_slots: set[tuple[str, ...]] = set()
         """Addresses at which nobody answered a second worker."""
 
@@ -171,11 +173,13 @@ class Mover:
 
     def loading(self, spec: LoadSpec) -> Load:
         """The request with which the session's next worker loads ``spec``."""
+        left = tuple(slot for slot in spec.rpc if slot in self._left)
         self._slots = spec.rpc
+        self._left.update(spec.rpc)
         move = self._transfer
         if move is None:
-            return Load(spec)
-        return Load(spec, move.origin.flash_attn, to_await(move.origin, self._host.state))
+            return Load(spec, left=left)
+        return Load(spec, move.origin.flash_attn, to_await(move.origin, self._host.state), left)
 
     def load_failed(self, failure: Failure) -> bool:
         """The load in the old one's place failed. True: the old one is loaded again; False: the move is over."""
@@ -253,7 +257,9 @@ class Mover:
             return
         if move.child.hello is not None:
             move.due = now + self._deadlines.load_stall
-        self._host.send(move.child, Load(move.beside, move.origin.flash_attn))
+        left = tuple(slot for slot in move.beside.rpc if slot in self._left)
+        self._left.update(move.beside.rpc)
+        self._host.send(move.child, Load(move.beside, move.origin.flash_attn, left=left))
         self._host.crew.keep_a_spare(now)
 
     def _save(self, move: Transfer, now: float) -> None:

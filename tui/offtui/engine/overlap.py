@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from offtui.engine.state import Phase, SessionState
 from offtui.memory import ram_available
 from offtui.plan.choose import budgets
+from offtui.plan.pretend import within
 from offtui.plan.settings import Device
 from offtui.protocol.events import Loaded
 from offtui.protocol.facts import DeviceFacts
@@ -69,7 +70,12 @@ def both_fit(loaded: Loaded, memory: Sequence[DeviceFacts], spec: LoadSpec, ram_
     total = next((device.total for device in memory if device.kind == "cpu"), None) or 0
     if loaded.ram_ladder[layers] + growth > ram_available - min(RAM_MARGIN, total // 16):
         return False
-    devices = [Device(d.name, d.free, d.total) for d in memory if d.kind not in ("cpu", "accel")]
+    held = {row.name: row.total for row in loaded.devices}
+    devices = [
+        Device(d.name, d.free, d.total)
+        for d in within(memory, spec.vram_budget, held)
+        if d.kind not in ("cpu", "accel")
+    ]
     if layers == 0 or not devices:
         return True
     room = [budget.bytes for budget in budgets(devices)]

@@ -20,6 +20,7 @@ from offtui.memory import ram_available
 from offtui.monitor.bandwidth import ram_bandwidth
 from offtui.monitor.sample import Sample
 from offtui.plan.choose import budgets
+from offtui.plan.pretend import within
 from offtui.plan.probe import DryPoint, DryRequest, DryResult, HeaderReply
 from offtui.plan.report import Plan, points_to_try
 from offtui.plan.settings import Device
@@ -291,7 +292,8 @@ class _Work:
         spec = loaded.spec if loaded is not None else state.wanted
         if spec is None or spec.on_cpu:
             return
-        facts = self._idle.get(spec.rpc)
+        idle = self._idle.get(spec.rpc)
+        facts = None if idle is None else within(idle, spec.vram_budget)
         subject = self._subject(spec.model) if facts is not None else None
         if facts is None or subject is None:
             return

@@ -20,6 +20,8 @@ class Load(_Request, frozen=True, tag="load"):
     await_free: dict[str, int] = {}
     """Bytes that shall be free on a device before the load begins, by its name: an earlier worker gives them back.
     Waited for a moment only; where they do not come, the load is tried all the same."""
+    left: tuple[str, ...] = ()
+    """RPC slots that an earlier worker used; they may still compute for it, and are waited for."""
     learned: Learned = Learned()
     """For the choice of the layers, where the spec leaves it open."""
 

@@ -26,6 +26,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     placement: Strategy = "layers"
     vram_margin: int | None = None
     """Bytes to leave free on each device where the layers are chosen; ``None``: the usual."""
+    vram_budget: int | None = None
+    """Bytes that each device counts as having; ``None``: what it has. Loads that need more are refused."""
     n_ctx: int | None = None
     """Tokens of context. ``None``: the model's own, at most 8192."""
     n_batch: int = 2048

@@ -24,6 +24,7 @@ MOST_LOADS = 24
 
 REMEMBERED = (
     "n_gpu_layers",
+    "placement",
     "n_ctx",
     "n_ubatch",
     "n_threads",
@@ -35,7 +36,7 @@ REMEMBERED = (
     "on_cpu",
 )
 """Fields of a ``LoadSpec`` that belong to a model."""
-_OF_DEVICES = ("n_gpu_layers", "tensor_split", "on_cpu")
+_OF_DEVICES = ("n_gpu_layers", "placement", "tensor_split", "on_cpu")
 """Of them those that say nothing on other devices."""
 
 

@@ -14,7 +14,8 @@ from offtui.options import Options
 from offtui.protocol.events import Hello
 from offtui.ui import clipboard, themes
 from offtui.ui.bridge import Mailbox
-from offtui.ui.commands import keymap, keys_under, quit_binding
+from offtui.ui.commands import quit_binding
+from offtui.ui.keys import keymap, keys_under
 from offtui.ui.messages import LibraryRead, MailArrived, PlanMade, SampleTaken
 from offtui.ui.ports import Engine, Planning, Ports, Shelving, Watch
 from offtui.ui.screens.main import MainScreen

@@ -9,16 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from textual.binding import Binding
-from textual.keys import REPLACED_KEYS, Keys, key_to_character
 
 from offtui.engine.state import Phase
-from offtui.errors import UsageError
-
-UNBOUND = "none"
-_MODIFIERS = frozenset(("ctrl", "shift", "alt", "super", "hyper", "meta"))
-_NAMED_KEYS = frozenset(key.value.rpartition("+")[2] for key in Keys if not key.value.startswith("<")).union(
-    REPLACED_KEYS
-)
 
 
 class Where(Enum):
@@ -48,6 +40,8 @@ class Situation:
     way_back: str = ""
     """What going back would load; empty: nothing."""
     has_turns: bool = False
+    moving: bool = False
+    """On the way to another load of the same model."""
 
 
 def _always(_: Situation) -> bool:
@@ -55,7 +49,7 @@ def _always(_: Situation) -> bool:
 
 
 def _busy(situation: Situation) -> bool:
-    return situation.phase in (Phase.LOADING, Phase.GENERATING)
+    return situation.phase in (Phase.LOADING, Phase.GENERATING) or situation.moving
 
 
 def _idle_with_turns(situation: Situation) -> bool:
@@ -247,6 +241,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="set.fa", title="Flash attention", slash="fa", argument="on | off | auto"),
     Command(id="set.ubatch", title="Tokens evaluated at once", slash="ubatch", argument="N | auto"),
     Command(id="set.threads", title="Threads", slash="threads", argument="N | auto"),
+    Command(id="set.budget", title="Load as if a device had so much", slash="budget", argument="SIZE | off"),
     Command(id="set.temp", title="Temperature; 0 is greedy", slash="temp", argument="T | auto"),
     Command(id="set.seed", title="Seed of the sampler", slash="seed", argument="N | auto"),
     Command(id="set.max_tokens", title="Longest answer in tokens", slash="max-tokens", argument="N | auto"),
@@ -276,7 +271,7 @@ def footer(situation: Situation) -> list[tuple[Command, str]]:
     """The commands worth a place in the footer now, with the word to show: at most five."""
     chosen: list[tuple[Command, str]] = []
     back = BY_ID["app.back"]
-    if situation.phase is Phase.LOADING:
+    if situation.phase is Phase.LOADING or situation.moving:
         chosen.append((back, "cancel") if not situation.pane_open else (BY_ID["app.interrupt"], "cancel"))
     elif situation.phase is Phase.GENERATING:
         chosen.append((back, "stop") if not situation.pane_open else (BY_ID["app.interrupt"], "stop"))
@@ -333,64 +328,3 @@ def quit_binding() -> Binding:
 
 def _is_chord(key: str) -> bool:
     return key.startswith("ctrl+") or (key[0] == "f" and key[1:].isdecimal())
-
-
-def keymap(chosen: Mapping[str, str]) -> dict[str, str]:
-    """The user's keys by command id, checked.
-
-    Raises:
-        UsageError: an id that is no command, or one whose keys are not ours to give away.
-    """
-    for id in chosen:
-        command = BY_ID.get(id)
-        if command is None:
-            raise UsageError(f"In config.toml, [keys] names {id!r}, which is no command; F1 lists them.")
-        if not command.action or not command.keys:
-            raise UsageError(f"In config.toml, [keys] names {id!r}, whose keys cannot be changed.")
-        for key in keys_under(id, chosen):
-            if not _is_key(key):
-                raise UsageError(f"In config.toml, [keys] gives {id} the key {key!r}, which there is none of.")
-    return dict(chosen)
-
-
-def _is_key(key: str) -> bool:
-    if len(key) == 1:
-        return key.isprintable()
-    *modifiers, name = key.split("+")
-    return all(modifier in _MODIFIERS for modifier in modifiers) and (
-        name in _NAMED_KEYS
-        or (len(name) == 1 and name.isprintable())
-        or (name.isidentifier() and key_to_character(name) is not None)
-    )
-
-
-_KEY_NAMES = {
-    "escape": "Esc", "enter": "Enter", "plus": "+", "minus": "-", "slash": "/", "question_mark": "?", "up": "↑",
-    "down": "↓", "left": "←", "right": "→", "home": "Home", "end": "End", "pageup": "PgUp", "pagedown": "PgDn",
-    "space": "Space", "tab": "Tab", "delete": "Del", "backspace": "Backspace",
-}  # fmt: skip
-
-
-def key_name(key: str) -> str:
-    """A key as people write it: ``^R``, ``F2``, ``Esc``, ``+``."""
-    if key.startswith("ctrl+"):
-        return "^" + key_name(key.removeprefix("ctrl+")).upper()
-    for modifier in ("shift", "alt"):
-        if key.startswith(f"{modifier}+"):
-            return f"{modifier.capitalize()}+{key_name(key.removeprefix(f'{modifier}+'))}"
-    if key in _KEY_NAMES:
-        return _KEY_NAMES[key]
-    return key.upper() if key[0] == "f" and key[1:].isdecimal() else key
-
-
-def keys_of(command: Command, chosen: Mapping[str, str]) -> list[str]:
-    """The names of the keys that run ``command`` under the user's choice; empty where it has none."""
-    return [key_name(key) for key in keys_under(command.id, chosen)]
-
-
-def keys_under(id: str, chosen: Mapping[str, str]) -> tuple[str, ...]:
-    """The keys, by Textual's names, that run the command ``id`` under the user's choice."""
-    own = chosen.get(id)
-    if own is None:
-        return BY_ID[id].keys
-    return () if own == UNBOUND else tuple(key.strip() for key in own.split(","))

@@ -11,6 +11,7 @@ from offtui.options import Options
 from offtui.protocol.facts import LayerCount
 from offtui.protocol.spec import CacheType, FlashAttn, LoadSpec, Sampling
 from offtui.text import clean_line
+from offtui.units import parse_size
 
 AUTO = "auto"
 
@@ -74,6 +75,10 @@ class Settings(msgspec.Struct, frozen=True):
         """``auto`` or a number of threads."""
         n_threads = self.opened_with.config.n_threads if text == AUTO else _whole(text, "threads", 1, 1024)
         return self._load(n_threads=n_threads, n_threads_batch=None)
+
+    def with_budget(self, text: str) -> "Settings":
+        """A size, ``8GiB``, or ``off``."""
+        return self._load(vram_budget=None if text in ("off", AUTO) else parse_size(text))
 
     def with_temperature(self, text: str) -> "Settings":
         """``auto`` or 0…10."""

@@ -191,11 +191,23 @@ _OF_THE_LOAD: Mapping[str, tuple[str, Callable[[Settings, str], Settings]]] = {
     "set.fa": ("flash attention", Settings.with_flash_attention),
     "set.ubatch": ("ubatch", Settings.with_ubatch),
     "set.threads": ("threads", Settings.with_threads),
+    "set.budget": ("VRAM budget", Settings.with_budget),
 }
 """Settings that a load is asked with, by command."""
 
 
-_DECIDING = ("model", "rpc", "type_k", "type_v", "flash_attn", "n_ubatch", "on_cpu", "tensor_split")
+_DECIDING = (
+    "model",
+    "rpc",
+    "placement",
+    "vram_budget",
+    "type_k",
+    "type_v",
+    "flash_attn",
+    "n_ubatch",
+    "on_cpu",
+    "tensor_split",
+)
 """Fields that make a load another one, and that the worker does not fill in."""
 
 

@@ -71,6 +71,8 @@ def settings_text(spec: LoadSpec, names: Collection[str]) -> str:
     parts: list[str] = []
     if "n_gpu_layers" in names:
         parts.append("layers auto" if spec.n_gpu_layers is None else f"{spec.n_gpu_layers} layers")
+    if "placement" in names:
+        parts.append(f"placement {spec.placement}")
     for name, word in _SETTINGS.items():
         if name in names:
             value = getattr(spec, name)

@@ -10,8 +10,9 @@ import msgspec
 
 from offtui.gguf.header import Header
 from offtui.memory import ram_available
-from offtui.plan.decide import Decision, decide
+from offtui.plan.decide import Decision, decide, device_budgets
 from offtui.plan.placement import for_llama_cpp, whole_layers
+from offtui.plan.pretend import within
 from offtui.plan.table import Row
 from offtui.plan.target import offload_devices
 from offtui.protocol.events import Loaded, LoadProgress, LoadStep
@@ -90,6 +91,7 @@ class Loader:
         if self._flash_attn == "auto" and request.keep_flash_attn is not None:
             self._flash_attn = "on" if request.keep_flash_attn else "off"
         self._await_free = request.await_free
+        self._left = request.left
         self._learned = request.learned
         self._log = log
         self._flags = flags
@@ -106,7 +108,7 @@ class Loader:
         started = time.monotonic()
         self._log.clear()
         self._step("devices")
-        add_rpc_devices(self._spec.rpc, self._log)
+        add_rpc_devices(self._spec.rpc, self._log, self._left, lambda: self._step("devices"))
         self._await_memory()
         self._step("header")
         header = self._read_header()
@@ -123,6 +125,7 @@ class Loader:
             n_threads_batch=self._spec.n_threads_batch or self._spec.n_threads or default_threads(),
         )
         self._check_ram(spec, decision)
+        self._check_budget(spec, decision, devices)
         model = self._load_weights(spec, header.n_layer)
         vocab = self._vocab(model)
         self._step("context")
@@ -167,7 +170,7 @@ class Loader:
                 "out_of_range", f"{wanted} layers cannot be offloaded: this model has {most}, so ask for 0 to {most}."
             )
         spec = msgspec.structs.replace(self._spec, n_ctx=n_ctx)
-        decision = decide(header, spec, devices, ram_available(), self._learned)
+        decision = decide(header, spec, within(devices, spec.vram_budget), ram_available(), self._learned)
         self._notices += decision.notices if offload_devices(devices) else [self._no_device(most)]
         return decision
 
@@ -184,6 +187,16 @@ class Loader:
                 evidence=f"n_ctx {spec.n_ctx}: KV cache {size_text(ram.kv)}, compute {size_text(ram.compute)}",
                 advice="Take a smaller context (--ctx), or a quantised KV cache.",
             )
+
+    def _check_budget(self, spec: LoadSpec, decision: Decision, devices: tuple[DeviceFacts, ...]) -> None:
+        """Refuse what a device of the size that is pretended would refuse."""
+        layers = decision.n_gpu_layers
+        have = device_budgets(within(devices, spec.vram_budget), margin=0)
+        for budget, need in zip(have, decision.table.rows[layers].devices, strict=True):
+            if spec.vram_budget is not None and budget.bytes is not None and need.total > budget.bytes:
+                sizes = f"{size_text(need.total)} on {budget.name}, and the budget leaves {size_text(budget.bytes)}"
+                advice = "Offload fewer layers, or raise the budget (/budget)."
+                raise fail("out_of_memory", f"{layers} layers need {sizes}.", advice=advice)
 
     def _no_device(self, most: int) -> str:
         built = [name for name in llama.backends() if name not in ("CPU", "BLAS")]

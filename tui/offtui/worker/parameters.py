@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from offtui.protocol.spec import FlashAttn, LoadSpec
@@ -12,9 +12,23 @@ from offtui.worker.llama import api
 from offtui.worker.logring import LogRing
 from offtui.worker.overrides import on_cpu
 
+LEFT_SECONDS = 20.0
+"""For a slot that an earlier worker of ours has left, and that may be in the middle of a step for it."""
 
-def add_rpc_devices(endpoints: Sequence[str], log: LogRing) -> None:
+
+def add_rpc_devices(
+    endpoints: Sequence[str],
+    log: LogRing,
+    left: Collection[str] = (),
+    waiting: Callable[[], None] = lambda: None,
+) -> None:
     """Have llama.cpp use these RPC servers' devices as well.
+
+    Args:
+        endpoints: ``host:port`` each.
+        log: of llama.cpp.
+        left: of them those that an earlier worker used: they are waited for longer.
+        waiting: called meanwhile; what it raises ends that.
 
     Raises:
         WorkerError: llama.cpp has no RPC, or a server is away, busy or another version's.
@@ -26,7 +40,7 @@ def add_rpc_devices(endpoints: Sequence[str], log: LogRing) -> None:
             advice='Install it again with CMAKE_ARGS="-DGGML_RPC=on"; `offtui doctor` shows the command.',
         )
     for endpoint in endpoints:
-        failure = rpc.check(endpoint)
+        failure = rpc.check(endpoint, hello_timeout=LEFT_SECONDS if endpoint in left else 3.0, waiting=waiting)
         if failure is not None:
             raise WorkerError(failure)
         if not llama.add_rpc_server(endpoint):

@@ -6,12 +6,15 @@ when the other end is something else. So the HELLO of ggml's RPC protocol is spo
 
 import socket
 import struct
+import time
+from collections.abc import Callable
 
 from offtui.protocol.facts import Failure
 from offtui.text import clean_line
 
 HELLO = struct.pack("<BQ", 14, 24) + bytes(24)
 """Command 14, 24 bytes of connection capabilities, none claimed (ggml-rpc.cpp)."""
+_TICK = 0.2
 _REPLY = struct.Struct("<QBBBB24s")
 
 
@@ -27,8 +30,20 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def check(endpoint: str, connect_timeout: float = 3.0, hello_timeout: float = 3.0) -> Failure | None:
-    """Why the server at ``endpoint`` cannot be used now, or ``None`` where it can."""
+def check(
+    endpoint: str,
+    connect_timeout: float = 3.0,
+    hello_timeout: float = 3.0,
+    waiting: Callable[[], None] = lambda: None,
+) -> Failure | None:
+    """Why the server at ``endpoint`` cannot be used now, or ``None`` where it can.
+
+    Args:
+        endpoint: ``host:port``.
+        connect_timeout: seconds for the connection.
+        hello_timeout: seconds for its answer.
+        waiting: called a few times a second while the answer is waited for; what it raises ends that.
+    """
     shown = clean_line(endpoint, 200)
     try:
         address = split_endpoint(endpoint)
@@ -36,9 +51,8 @@ def check(endpoint: str, connect_timeout: float = 3.0, hello_timeout: float = 3.
         return Failure("rpc_unreachable", f"{error}.")
     try:
         with socket.create_connection(address, timeout=connect_timeout) as connection:
-            connection.settimeout(hello_timeout)
             connection.sendall(HELLO)
-            reply = _receive(connection, _REPLY.size)
+            reply = _receive(connection, _REPLY.size, hello_timeout, waiting)
     except TimeoutError:
         return Failure(
             "rpc_busy",
@@ -62,10 +76,18 @@ def check(endpoint: str, connect_timeout: float = 3.0, hello_timeout: float = 3.
     return None
 
 
-def _receive(connection: socket.socket, size: int) -> bytes:
+def _receive(connection: socket.socket, size: int, seconds: float, waiting: Callable[[], None]) -> bytes:
     data = b""
+    due = time.monotonic() + seconds
     while len(data) < size:
-        chunk = connection.recv(size - len(data))
+        connection.settimeout(max(0.01, min(_TICK, due - time.monotonic())))
+        try:
+            chunk = connection.recv(size - len(data))
+        except TimeoutError:
+            if time.monotonic() >= due:
+                raise
+            waiting()
+            continue
         if not chunk:
             break
         data += chunk

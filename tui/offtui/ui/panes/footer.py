@@ -9,7 +9,8 @@ from textual.timer import Timer
 from offtui.engine.moves import MoveFailed
 from offtui.engine.state import Occurrence, TurnWanted, WorkerEnded
 from offtui.protocol.events import LoadFailed, TurnFailed
-from offtui.ui.commands import Situation, footer, keys_of
+from offtui.ui.commands import Situation, footer
+from offtui.ui.keys import keys_of
 from offtui.ui.widgets.line import Line
 
 FLASH = 4.0

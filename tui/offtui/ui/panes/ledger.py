@@ -11,7 +11,7 @@ from offtui.engine.state import Phase, SessionState
 from offtui.protocol.facts import DeviceLedger
 from offtui.text import clean_line
 from offtui.ui.widgets.line import Line
-from offtui.units import MIB
+from offtui.units import MIB, size_text
 
 if TYPE_CHECKING:
     from offtui.planner.view import PlanView
@@ -69,6 +69,8 @@ def ledger_lines(state: SessionState, width: int, plan: "PlanView | None" = None
     layers = state.loaded.layers
     verdict = f"asked {layers.asked}, got {layers.got} of {layers.max}"
     mapped = sum(entry.mapped for entry in entries)
+    budget = state.loaded.spec.vram_budget
+    verdict += "" if budget is None else f" · budget {size_text(budget)}"
     note = f" · of RAM {_mib(mapped)} mapped" if mapped and width >= 44 else ""
     style = "$success" if layers.asked == layers.got else "$warning"
     same = plan is not None and plan.spec.model == state.loaded.spec.model

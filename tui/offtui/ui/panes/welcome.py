@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from offtui.engine.state import Phase, SessionState
 from offtui.text import clean_line
 from offtui.ui import wording
-from offtui.ui.commands import BY_ID, keys_of
+from offtui.ui.commands import BY_ID
+from offtui.ui.keys import keys_of
 
 EXAMPLES = ("What is GPU offloading?", "How many layers should I offload?", "¿Qué es la VRAM?")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")

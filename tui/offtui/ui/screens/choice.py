@@ -12,7 +12,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from offtui.ui.commands import Situation, keys_of, palette
+from offtui.ui.commands import Situation, palette
+from offtui.ui.keys import keys_of
 
 
 @dataclass(frozen=True)

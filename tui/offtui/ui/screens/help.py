@@ -10,7 +10,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from offtui.ui.commands import COMMANDS, Command, Where, keys_of
+from offtui.ui.commands import COMMANDS, Command, Where
+from offtui.ui.keys import keys_of
 
 _HEADS = {
     Where.ANYWHERE: "Anywhere",

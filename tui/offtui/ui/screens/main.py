@@ -17,8 +17,9 @@ from offtui.protocol.events import TurnEnded
 from offtui.ui import messages, slash
 from offtui.ui.arming import Arming
 from offtui.ui.bridge import Mail
-from offtui.ui.commands import BY_ID, Situation, Where, bindings, keys_of
+from offtui.ui.commands import BY_ID, Situation, Where, bindings
 from offtui.ui.devices import has_device
+from offtui.ui.keys import keys_of
 from offtui.ui.moving import is_stoppable
 from offtui.ui.panes.chat import ChatPane
 from offtui.ui.panes.dial import DialPane
@@ -132,7 +133,7 @@ class MainScreen(SteeredScreen):
                 self._pump.resume()
             else:
                 self._pump.pause()
-        if before.phase is not after.phase or before.loaded is not after.loaded:
+        if _keys_of_state(before) != _keys_of_state(after):
             self._look_around()
 
     def watch_open_pane(self) -> None:
@@ -373,8 +374,14 @@ class MainScreen(SteeredScreen):
             has_device=has_device(self.session),
             way_back=self.steering.way_back_name(),
             has_turns=bool(self.chat.conversation.turns),
+            moving=self.session.move is not None,
         )
 
     def _look_around(self) -> None:
         if self.is_mounted:
             self.query_one(KeyFooter).situation = self._situation()
+
+
+def _keys_of_state(state: SessionState) -> tuple[object, ...]:
+    """What decides which keys matter."""
+    return state.phase, id(state.loaded), state.move is not None

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from offtui.engine.state import Phase, SessionState
 from offtui.options import Options
 from offtui.ui import messages
-from offtui.ui.commands import BY_ID, keys_of
+from offtui.ui.commands import BY_ID
+from offtui.ui.keys import keys_of
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.ports import Engine, Memory
 from offtui.ui.screens.planned import PlannedScreen
