@@ -121,7 +121,7 @@ class GrowingCode:
 def code_block(source: str, language: str, width: int, highlight: Highlight = highlighted) -> list[Line]:
     """Rows of exactly ``width`` cells; the language stands in a first row of its own."""
     text = settle(source.rstrip("\n"))
-    edge = Run(" ", "code")
+    edge = Run(" ", "code edge")
     before, inner = ((edge,), width - 2) if width > NARROWEST else ((), width)
     rows: list[Line] = []
     if language:

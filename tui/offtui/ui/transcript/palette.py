@@ -35,6 +35,7 @@ LOOKS = {
     "failed": "color: $error; text-style: bold;",
     "caret": "color: $accent;",
     "mark": "background: $accent; color: auto 95%; text-style: bold;",
+    "cursor": "background: $accent; color: auto 95%;",
     "heading": "text-style: bold;",
     "heading-1": "color: $primary;",
     "heading-2": "color: $primary;",
@@ -67,6 +68,7 @@ LOOKS = {
     "empty": "color: $foreground 75%;",
     "selection": "background: $primary 40%;",
     "bar": "",
+    "edge": "",
     "table": "",
 }
 """Every name that may stand in a run's look, with its style; each is a component class ``transcript--NAME``."""
