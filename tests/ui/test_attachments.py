@@ -1,0 +1,85 @@
+"""Files that go along with a question."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offtui.errors import UsageError
+from offtui.ui.attachments import MAX_BYTES, expanded, path_candidates, read, references
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "main.py").write_text("print('hi')\n")
+    (tmp_path / "my notes.md").write_text("# Notes\n\n```\ncode\n```")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "mod.c").write_text("int x;")
+    (tmp_path / ".hidden").write_text("x")
+    return tmp_path
+
+
+def test_only_names_of_what_is_there_are_references(folder: Path) -> None:
+    text = "a@b.c @nobody @main.py, (@x) @src/mod.c. see @'my notes.md' and @\"my notes.md\" @my\\ notes.md"
+    assert [text[found.start : found.end] for found in references(text)] == [
+        "@main.py", "@src/mod.c", "@'my notes.md'", '@"my notes.md"', "@my\\ notes.md",
+    ]  # fmt: skip
+
+
+def test_the_text_of_each_file_stands_once_below_in_a_fence_it_cannot_close(folder: Path) -> None:
+    assert expanded("no file @nobody") == "no file @nobody"
+    assert expanded("Explain @main.py and @main.py") == (
+        "Explain @main.py and @main.py\n\nmain.py:\n\n```py\nprint('hi')\n```"
+    )
+    assert expanded('@"my notes.md"').endswith("my notes.md:\n\n````md\n# Notes\n\n```\ncode\n```\n````")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x7fELF\0\0", "is not text"),
+        (b"caf\xe9", "not UTF-8"),
+        (b"half \xe5\xae", "not UTF-8"),
+        (b"x" * (MAX_BYTES + 1), "at most"),
+    ],
+)
+def test_what_is_no_text_or_too_long_is_refused(folder: Path, data: bytes, said: str) -> None:
+    (folder / "odd").write_bytes(data)
+    with pytest.raises(UsageError, match=said):
+        expanded("@odd")
+
+
+def test_folders_pipes_and_forbidden_files_are_refused_at_once(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    for name in ("pipe", "src"):
+        with pytest.raises(UsageError, match=r"folder or a device|cannot be read"):
+            expanded(f"@{name}")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read(folder / "gone")
+
+
+def test_what_a_file_holds_is_cleaned(folder: Path) -> None:
+    (folder / "evil").write_bytes(b"\xef\xbb\xbfa\r\nb\x1b]52;c;eA==\x07\xe2\x80\xae\xc2\x9b31m")
+    assert read(folder / "evil").text == "a\nb]52;c;eA==31m"
+
+
+def test_paths_are_completed_folders_first_and_quoted_where_needed(folder: Path) -> None:
+    assert path_candidates("see @") == (4, ["@src/", "@main.py", '@"my notes.md"'])
+    assert path_candidates("see @m") == (4, ["@main.py", '@"my notes.md"'])
+    assert path_candidates("see @src/m") == (4, ["@src/mod.c"])
+    assert path_candidates("see @.h") == (4, ["@.hidden"])
+    assert path_candidates('see @"my n') == (4, ['@"my notes.md"'])
+    assert path_candidates("mail a@m") == (8, [])
+    assert path_candidates("@nowhere/x") == (0, [])
+    (folder / "bad\x1b[2J").write_text("x")
+    assert path_candidates("@bad") == (0, [])
+
+
+@given(st.text(max_size=60))
+def test_no_text_breaks_it(text: str) -> None:
+    for found in references(text):
+        assert text[found.start] == "@"
+    path_candidates(text)
