@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +95,13 @@ def read(path: Path) -> Attachment:
     return Attachment(path, len(data), clean(text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
-def expanded(text: str) -> str:
+def expanded(text: str, reader: Callable[[Path], Attachment] = read) -> str:
     """The question as the model gets it: the names stay where they are, the files' texts stand below.
 
     Raises:
         UsageError: a file cannot go along.
     """
-    files = {reference.path: read(reference.path) for reference in references(text)}
+    files = {reference.path: reader(reference.path) for reference in references(text)}
     if not files:
         return text
     return "\n\n".join([text.rstrip(), *map(_fenced, files.values())])

@@ -10,6 +10,7 @@ from textual.timer import Timer
 from textual.widgets import TextArea
 
 from offtui.text import clean
+from offtui.ui.completion import Arguments, Completion, completion
 
 BURST_SECONDS = 0.03
 """Keys that follow one another faster than this were pasted, or sent by a script, not typed."""
@@ -105,6 +106,10 @@ class Prompt(TextArea, inherit_bindings=False):
         self._past: list[str] = []
         self._place = 0
         self._draft = ""
+        self.arguments: Arguments = {}
+        """What may follow a command, for Tab."""
+        self.completion: Completion | None = None
+        """What Tab has made of the words before the cursor; ``None``: it was not the last key."""
 
     def take(self) -> str:
         """The text; it is remembered for recall and the prompt is empty again."""
@@ -178,6 +183,11 @@ class Prompt(TextArea, inherit_bindings=False):
         if not in_burst:
             self._burst_lines = 0
         self._let_go(newline=in_burst)
+        if event.key in ("tab", "shift+tab") and self._complete(1 if event.key == "tab" else -1):
+            event.stop()
+            event.prevent_default()
+            return
+        self.completion = None
         if event.key == "enter":
             event.stop()
             event.prevent_default()
@@ -187,6 +197,22 @@ class Prompt(TextArea, inherit_bindings=False):
             event.stop()
             event.prevent_default()
             await self.run_action(binding.action)
+
+    def _complete(self, by: int) -> bool:
+        """Complete the word before the cursor, or turn to the next one it may become; whether there is any."""
+        row, column = self.cursor_location
+        before = self.get_text_range((0, 0), (row, column))
+        known = self.completion
+        if known is not None and before.endswith(known.text) and len(before) - len(known.text) == known.start:
+            found = known.turned(by) if len(known.words) > 1 else None
+        else:
+            found = completion(before, self.arguments) if self.selection.is_empty else None
+        self.completion = found
+        if found is None:
+            return known is not None
+        start = self.document.get_location_from_index(found.start)
+        self._replace_via_keyboard(found.text, start, (row, column))
+        return True
 
     def _enter(self, in_burst: bool) -> None:
         """Send, but for a backslash before the cursor. Within a burst, wait for what follows before deciding."""
