@@ -210,7 +210,8 @@ class Prompt(TextArea, inherit_bindings=False):
         self.completion = found
         if found is None:
             return known is not None
-        start = self.document.get_location_from_index(found.start)
+        head = before[: found.start]
+        start = (head.count("\n"), len(head) - head.rfind("\n") - 1)
         self._replace_via_keyboard(found.text, start, (row, column))
         return True
 
