@@ -56,7 +56,7 @@ class ChoiceScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """A box with a filter and rows."""
         with Vertical(id="choice-box") as box:
-            box.border_title = Content(self._title).markup
+            box.border_title = Content(self._title)
             yield Input(placeholder="type to find", id="choice-filter")
             yield OptionList(id="choice-list", markup=False)
 

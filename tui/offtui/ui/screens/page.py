@@ -27,7 +27,7 @@ class PageScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The page."""
         with VerticalScroll(id="page-box") as box:
-            box.border_title = Content(self._title).markup
+            box.border_title = Content(self._title)
             box.border_subtitle = "Esc closes"
             yield Static(Content("\n").join(self._lines), markup=False)
 

@@ -29,7 +29,7 @@ class TypedScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """A box with the name, what will happen, and a field."""
         with Vertical(id="typed-box") as box:
-            box.border_title = Content(self._title).markup
+            box.border_title = Content(self._title)
             box.border_subtitle = "Enter does it · Esc leaves"
             yield Static(Content.styled(self._name, "bold $error"), markup=False)
             yield Static(Content.styled(self._text, "$quiet"), markup=False)
