@@ -11,14 +11,15 @@ import msgspec
 from offtui.engine.prober import Leash
 from offtui.engine.state import LoadWanted, Phase, SessionState
 from offtui.gguf.header import Header
-from offtui.plan.probe import DryRequest, DryResult, HeaderReply
+from offtui.plan.placement import ladder
+from offtui.plan.probe import DevicesReply, DryRequest, DryResult, HeaderReply
 from offtui.plan.settings import Device, Settings
-from offtui.plan.table import Model, table
+from offtui.plan.table import Model
 from offtui.planner.planner import Planner, Tools
-from offtui.planner.view import PlanView
+from offtui.planner.view import NoPlan, PlanView
 from offtui.protocol.events import Loaded, TurnEnded
 from offtui.protocol.facts import DeviceFacts, DeviceKind, DeviceLedger, Failure, LayerCount, ModelFacts, Timings
-from offtui.protocol.spec import LoadSpec, Sampling
+from offtui.protocol.spec import LoadSpec, Placement, Sampling
 from offtui.store.measurements import Store
 from offtui.units import GIB
 from tests.fakes import gguf_shapes as shapes
@@ -41,18 +42,30 @@ def facts(kind: DeviceKind = "gpu", free: int | None = GPU_FREE) -> tuple[Device
     )
 
 
-def loaded_as_planned(header: Header, layers: int, *, kind: DeviceKind = "gpu", extra: int = 0) -> Loaded:
+def loaded_as_planned(
+    header: Header, layers: int, *, kind: DeviceKind = "gpu", extra: int = 0, placement: Placement = "layers"
+) -> Loaded:
     """A load whose ledger is the plan's row, and ``extra`` bytes of weights more; the memory it took is gone."""
     rpc = ("127.0.0.1:50052",) if kind == "rpc" else ()
-    spec = LoadSpec(model=header.path, n_gpu_layers=layers, n_ctx=4096, n_threads=3, n_threads_batch=3, rpc=rpc)
+    spec = LoadSpec(
+        model=header.path,
+        n_gpu_layers=layers,
+        placement=placement,
+        n_ctx=4096,
+        n_threads=3,
+        n_threads_batch=3,
+        rpc=rpc,
+    )
     name = facts(kind)[0].name
-    row = table(Model.of(header), Settings.of(spec, header), [Device(name, GPU_FREE, GPU_TOTAL)]).rows[layers]
+    devices = [Device(name, GPU_FREE, GPU_TOTAL)]
+    row = ladder(Model.of(header), Settings.of(spec, header), devices, placement).rows[layers]
     card, ram = row.devices[0], row.ram
     most = header.n_layer + 1
     context = 350 * 1024**2 if kind == "gpu" else 0
+    assigned = layers if placement == "layers" or layers == 0 else most
     ledger = (
-        DeviceLedger(name, kind, card.weights + extra, card.kv, card.compute, layers),
-        DeviceLedger("CPU", "cpu", ram.weights, ram.kv, ram.compute, most - layers, mapped=ram.weights),
+        DeviceLedger(name, kind, card.weights + extra, card.kv, card.compute, assigned),
+        DeviceLedger("CPU", "cpu", ram.weights, ram.kv, ram.compute, most - assigned, mapped=ram.weights),
     )
     gpu, cpu = facts(kind)
     memory = (
@@ -100,6 +113,10 @@ class Scene:
     stall: threading.Event | None = None
     bandwidth: float | None = None
     times_measured: int = 0
+    times_answered: int = 0
+    overhead: int | None = None
+    refusals: list[NoPlan] = field(default_factory=list[NoPlan])
+    devices: DevicesReply = field(default_factory=lambda: DevicesReply(devices=facts()))
 
     def __post_init__(self) -> None:
         self.state = SessionState()
@@ -109,8 +126,10 @@ class Scene:
             dry_load=self._dry_load,
             bandwidth=self._measure_bandwidth,
             ram_available=lambda: RAM_FREE,
+            devices=lambda rpc=(), *, leash: self.devices,
+            overhead=self.overhead,
         )
-        self.planner = Planner(self.views.append, tools, quiet=0.02)
+        self.planner = Planner(self._listen, tools, quiet=0.02, rest=0.01)
 
     def __enter__(self) -> "Scene":
         return self
@@ -130,6 +149,7 @@ class Scene:
         self.planner.hear(self.state, fact)
 
     def answer(self, tps: float, tokens: int = 101) -> None:
+        self.times_answered += 1
         self.planner.hear(self.state, ended(tps, tokens))
 
     def until(self, predicate: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -141,6 +161,12 @@ class Scene:
     @property
     def view(self) -> PlanView:
         return self.views[-1]
+
+    def _listen(self, said: PlanView | NoPlan) -> None:
+        if isinstance(said, NoPlan):
+            self.refusals.append(said)
+        else:
+            self.views.append(said)
 
     def _read_headers(self, paths: Sequence[str], *, leash: Leash | None) -> list[HeaderReply]:
         self.read += paths

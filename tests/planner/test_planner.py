@@ -10,8 +10,8 @@ import pytest
 
 from offtui.engine.state import Phase, SessionState, WorkerEnded
 from offtui.gguf.header import Header
-from offtui.monitor.sample import GpuProcess, GpuSample, ProcessSample, Sample
 from offtui.plan.probe import DryRequest, DryResult
+from offtui.planner.learning import learned
 from offtui.planner.view import fit_line, need_line, part_of, rate_line, rough
 from offtui.protocol.events import DeviceMemory
 from offtui.protocol.facts import DeviceKind
@@ -237,15 +237,29 @@ def test_a_device_elsewhere_is_not_taken_for_a_card(tmp_path: Path, header: Head
     assert speeds[1] < speeds[0] / 2
 
 
-def test_the_constant_of_a_card_is_learned_from_what_the_worker_holds(scene: Scene, header: Header) -> None:
+def test_the_constant_of_a_card_is_learned_from_a_load(scene: Scene, header: Header) -> None:
     fact = loaded_as_planned(header, 20)
     scene.load(fact)
     scene.until(lambda: bool(scene.views))
-    assert scene.view.budgets[0].context == 350 * MIB
-    process = GpuProcess(77, "offtui", fact.devices[0].total + 120 * MIB)
-    gpu = GpuSample(index=0, name="A Card", processes=(process, GpuProcess(1, "other", GIB)))
-    scene.planner.observe(Sample(time=1.0, gpus=(gpu,), worker=ProcessSample(77)))
-    scene.until(lambda: scene.view.budgets[0].context == 120 * MIB)
+    assert (scene.view.budgets[0].context, scene.view.learned) == (350 * MIB, (False,))
+    for overhead, kept in ((5 * GIB, 350), (-9 * MIB, 350), (120 * MIB, 120), (125 * MIB, 120), (40 * MIB, 40)):
+        scene.load(msgspec.structs.replace(fact, overhead={"CUDA0": overhead}))
+        scene.answer(5.0)
+        count = scene.times_answered
+        scene.until(lambda n=count: scene.view.rows[20].runs >= min(n, 5))
+        assert scene.view.budgets[0].context == kept * MIB
+    assert scene.view.learned == (True,)
+    store = Store(scene.file)
+    assert learned(store).contexts == {"A Card": 40 * MIB}
+    assert learned(store, 7).said == 7
+    store.close()
+
+
+def test_what_a_person_says_of_the_backend_counts(tmp_path: Path, header: Header) -> None:
+    with Scene(tmp_path / "m.db", {header.path: header}, overhead=77 * MIB) as scene:
+        scene.load(msgspec.structs.replace(loaded_as_planned(header, 20), overhead={"CUDA0": 120 * MIB}))
+        scene.until(lambda: bool(scene.views))
+        assert scene.view.budgets[0].context == 77 * MIB
 
 
 def test_closing_ends_a_reader_that_stalls(tmp_path: Path, header: Header) -> None:
@@ -303,4 +317,5 @@ def test_the_need_of_a_row_is_marked_where_it_is_a_formula(scene: Scene, header:
     scene.load(loaded_as_planned(header, 20))
     scene.until(lambda: bool(scene.views))
     assert need_line(scene.view, scene.view.rows[20]).startswith("CUDA0 ")
-    assert need_line(scene.view, scene.view.rows[3]).startswith("CUDA0 ~")
+    assert need_line(scene.view, scene.view.rows[3]).startswith("CUDA0 ≈")
+    assert need_line(scene.view, scene.view.rows[-1]).startswith("CUDA0 ~")

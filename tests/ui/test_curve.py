@@ -11,8 +11,9 @@ from offtui.planner.making import Ground, make_view
 from offtui.planner.view import PlanView
 from offtui.protocol.spec import LoadSpec
 from offtui.store.measurements import Point
-from offtui.ui.widgets.curve import Axis, axis_strip, first_too_much, need_rows, speed_rows, top_of
-from offtui.ui.widgets.draw import layer_cell, memory_bar
+from offtui.ui.widgets.curve import Axis, first_too_much, need_rows, speed_rows, top_of
+from offtui.ui.widgets.draw import memory_bar
+from offtui.ui.widgets.strip import Split, Strip, strip_row
 from tests.fakes import gguf_shapes as shapes
 from tests.planner.scene import RAM_FREE, facts, header_at
 
@@ -25,7 +26,7 @@ def header(tmp_path_factory: pytest.TempPathFactory) -> Header:
 @pytest.fixture(scope="module")
 def view(header: Header) -> PlanView:
     ground = Ground(LoadSpec(model=header.path), True, facts(), RAM_FREE)
-    return make_view(header, Model.of(header), ground, [Point(4, 300, 100, 2.5, None, 1.0)])[0]
+    return make_view(header, Model.of(header), ground, {"layers": [Point(4, 300, 100, 2.5, None, 1.0)]})
 
 
 @pytest.mark.parametrize("width", [20, 46, 47, 48, 76, 100, 200])
@@ -65,7 +66,7 @@ def test_the_strip_shows_what_does_not_fit(view: PlanView) -> None:
     limit = first_too_much(view) - 1
     assert limit == view.choice
     axis = Axis(view.most, 48)
-    strip = axis_strip(axis, lambda layer: layer_cell(layer, 5, 5, 9, limit)).plain
+    strip = strip_row(axis, Strip(47, Split(5), 5, Split(9), limit)).plain
     assert strip == " " + "■" * 5 + "□" * 4 + "·" * (limit - 9) + "×" * (47 - limit)
 
 
@@ -82,3 +83,22 @@ def test_the_strip_shows_what_does_not_fit(view: PlanView) -> None:
 )
 def test_a_gauge_has_the_phantom_of_what_ours_would_be(ours: int, used: int, would: int | None, bar: str) -> None:
     assert memory_bar(10, ours, used, 100, would).plain == bar
+
+
+@pytest.mark.parametrize("width", [44, 46, 50, 76])
+@pytest.mark.parametrize("most", [13, 47, 65, 81, 127])
+def test_the_strip_is_in_line_with_the_curves(most: int, width: int) -> None:
+    axis = Axis(most, width)
+    for got in (0, 1, most // 2, most - 1, most):
+        row = strip_row(axis, Strip(most, Split(got), got)).plain
+        assert len(row) == axis.columns
+        for count in range(1, most + 1):
+            beside = {layer for layer in range(1, most + 1) if axis.column(layer) == axis.column(count)}
+            there = {"■" if layer <= got else "·" for layer in beside}
+            assert row[axis.column(count)] == (there.pop() if len(there) == 1 else "▌")
+
+
+def test_a_cell_of_several_layers_shows_what_the_draft_changes() -> None:
+    row = strip_row(Axis(127, 46), Strip(127, Split(60), 60, Split(61), 100)).plain
+    assert row.count("□") == 1
+    assert strip_row(Axis(127, 46), Strip(127, Split(60, "ffn"), 60)).plain.count("▄") > 20

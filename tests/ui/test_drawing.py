@@ -10,7 +10,8 @@ from offtui.ui.panes.model_rows import model_row
 from offtui.ui.panes.monitor import device_lines
 from offtui.ui.panes.status import status
 from offtui.ui.screens.arrangement import beside, covering, seen
-from offtui.ui.widgets.draw import layer_strip, memory_bar, progress_bar, small_bar
+from offtui.ui.widgets.draw import memory_bar, progress_bar, small_bar
+from offtui.ui.widgets.strip import Split, Strip, strip_lines
 from tests.ui.harness import GIB, loaded, timings
 
 SPEC = LoadSpec(model="/m/some model.gguf")
@@ -45,16 +46,36 @@ def test_bars_keep_their_width(width: int, share: float) -> None:
     st.integers(1, 60), st.integers(0, 200), st.integers(0, 200), st.none() | st.integers(0, 200), st.integers(1, 200)
 )
 def test_the_strip_has_a_cell_per_layer(width: int, got: int, asked: int, draft: int | None, most: int) -> None:
-    lines = layer_strip(width, min(got, most), min(asked, most), draft, most)
+    lines = strip_lines(width, strip(min(got, most), min(asked, most), draft, most))
     assert sum(line.cell_length for line in lines) == most
     assert all(line.cell_length <= width for line in lines)
 
 
 def test_the_strip_tells_what_lies_there_from_what_would() -> None:
-    assert layer_strip(20, 3, 3, None, 6)[0].plain == "■■■···"
-    assert layer_strip(20, 3, 3, 5, 6)[0].plain == "■■■□□·"
-    assert layer_strip(20, 3, 3, 1, 6)[0].plain == "■▪▪···"
-    assert layer_strip(20, 3, 5, None, 6)[0].plain == "■■■▫▫·"
+    assert strip_lines(20, strip(3, 3, None, 6))[0].plain == "■■■···"
+    assert strip_lines(20, strip(3, 3, 5, 6))[0].plain == "■■■□□·"
+    assert strip_lines(20, strip(3, 3, 1, 6))[0].plain == "■▪▪···"
+    assert strip_lines(20, strip(3, 5, None, 6))[0].plain == "■■■▫▫·"
+
+
+def strip(got: int, asked: int, draft: int | None, most: int) -> Strip:
+    return Strip(most, Split(got), asked, None if draft is None else Split(draft))
+
+
+def test_the_strip_has_a_sign_for_every_placement() -> None:
+    def drawn(now: Split, draft: Split | None = None, limit: int | None = None) -> str:
+        return strip_lines(20, Strip(6, now, now.layers, draft, limit))[0].plain
+
+    assert drawn(Split(3, "ffn")) == "■■■▄▄▄"
+    assert drawn(Split(3, "experts")) == "■■■▞▞▞"
+    assert drawn(Split(0, "ffn")) == "······"
+    assert drawn(Split(3), Split(2, "ffn")) == "■■▖▖▖▖"
+    assert drawn(Split(3), Split(4, "experts")) == "■■■□▝▝"
+    assert drawn(Split(3, "ffn"), Split(4, "ffn")) == "■■■□▄▄"
+    assert drawn(Split(3, "ffn"), Split(2, "layers")) == "■■▪▪▪▪"
+    assert drawn(Split(3, "ffn"), Split(0, "ffn")) == "▪▪▪▪▪▪"
+    assert drawn(Split(2, "ffn"), None, 4) == "■■▄▄▄▄"
+    assert drawn(Split(2), Split(5, "ffn"), 4) == "■■□□×▖"
 
 
 def test_the_status_says_the_main_figures() -> None:
@@ -71,7 +92,7 @@ def test_a_narrow_status_leaves_out_the_least_important_first() -> None:
 
 @given(st.integers(14, 200))
 def test_the_status_fits(width: int) -> None:
-    assert status(ready(), None, 30, width).cell_length <= max(width, len("28→30/37 layers"))
+    assert status(ready(), None, Split(30), width).cell_length <= max(width, len("28→30/37 layers"))
 
 
 def test_the_status_follows_load_and_failure() -> None:

@@ -1,12 +1,14 @@
 """``config.toml`` in the XDG config folder: read, checked, never written by the app."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from offtui import paths
 from offtui.errors import UsageError
 from offtui.text import clean_line
+from offtui.units import parse_size
 
 GRAPHS = ("braille", "block", "ascii")
 MANY = 2**31 - 1  # llama.cpp counts in 32 bits
@@ -22,6 +24,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The model that ``offtui`` opens with; else the built-in guide."""
     n_gpu_layers: int | None = None
     """Layers offloaded at the start; absent: what the plan says fits."""
+    placement: Literal["layers", "ffn", "experts", "best"] = "layers"
+    """What devices get of the layers that do not lie there wholly: ``layers``, ``ffn``, ``experts`` or ``best``."""
+    vram_margin: str | None = None
+    """Memory to leave free on each device, ``"512MiB"``; absent: 512 MiB, on small devices a sixteenth."""
+    vram_overhead: str | None = None
+    """Memory that a backend takes of each device outside its buffers; absent: learned from loads."""
     n_ctx: int | None = None
     n_threads: int | None = None
     vram_budget: str = ""
@@ -34,6 +42,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     system_prompt: str = ""
     keys: dict[str, str] = {}
     """Key bindings by id: ``"dial.more" = "ctrl+up"``; ``"none"`` unbinds."""
+
+    @property
+    def vram_margin_bytes(self) -> int | None:
+        """``vram_margin`` in bytes."""
+        return None if self.vram_margin is None else parse_size(self.vram_margin)
+
+    @property
+    def vram_overhead_bytes(self) -> int | None:
+        """``vram_overhead`` in bytes."""
+        return None if self.vram_overhead is None else parse_size(self.vram_overhead)
 
 
 def load(path: Path | None = None) -> Config:
@@ -71,4 +89,9 @@ def _mistake(config: Config) -> str:
     ):
         if value is not None and not low <= value <= high:
             return f"{key} is a whole number {low}…{high}, not {value}"
+    for key, size in (("vram_margin", config.vram_margin), ("vram_overhead", config.vram_overhead)):
+        try:
+            parse_size(size or "0")
+        except UsageError:
+            return f'{key} is a size such as "512MiB", not {clean_line(size or "", 40)!r}'
     return ""

@@ -4,7 +4,7 @@ import msgspec
 
 from offtui import paths
 from offtui.config import Config
-from offtui.protocol.spec import LoadSpec, Sampling
+from offtui.protocol.spec import LoadSpec, Sampling, Strategy
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +14,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the GGUF to open with; ``None``: the built-in guide."""
     n_gpu_layers: int | None = None
     """Layers asked; ``None``: what the plan says fits."""
+    placement: Strategy = "layers"
+    """What devices get of the layers that do not lie there wholly."""
+    load: bool = True
+    """Whether the model is loaded at once; else the screen opens on its plan."""
     rpc: tuple[str, ...] = ()
     """RPC devices, ``host:port`` each."""
     n_ctx: int | None = None
@@ -30,6 +34,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return LoadSpec(
             model=self.model or str(paths.guide_model()),
             n_gpu_layers=self.n_gpu_layers,
+            placement=self.placement,
+            vram_margin=self.config.vram_margin_bytes,
             n_ctx=self.n_ctx,
             n_threads=self.config.n_threads,
             rpc=self.rpc,

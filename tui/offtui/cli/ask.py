@@ -20,7 +20,7 @@ from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.errors import OfftuiError, UsageError
 from offtui.options import Options
 from offtui.protocol.events import Loaded, LoadFailed, LoadProgress, Piece, Stop, TurnEnded, TurnFailed
-from offtui.protocol.facts import DeviceLedger, Failure, LayerCount, Timings
+from offtui.protocol.facts import DeviceLedger, Failure, LayerCount, Learned, Timings
 from offtui.protocol.spec import Message
 
 _TURN = 1
@@ -203,7 +203,15 @@ def ask(options: Options, prompt: str, voice: Voice, command: Sequence[str]) -> 
         AskFailed: the load or the turn failed, or the worker died.
     """
     occurrences: queue.SimpleQueue[tuple[SessionState, Occurrence]] = queue.SimpleQueue()
-    session = Session(lambda state, occurrence: occurrences.put((state, occurrence)), command=command, spare=False)
+
+    def learned() -> Learned:
+        from offtui.planner.learning import learned_from
+
+        return learned_from(options.config.vram_overhead_bytes)
+
+    session = Session(
+        lambda state, occurrence: occurrences.put((state, occurrence)), command=command, spare=False, learned=learned
+    )
     text: list[str] = []
     reasoning: list[str] = []
     loaded: Loaded | None = None

@@ -47,6 +47,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"offtui {__version__}")
     add_session_options(parser)
+    parser.add_argument("--no-load", action="store_true", help="open on the model's plan instead of loading it")
     parser.set_defaults(run=_run_app)
     named = [name for name in COMMANDS if name in words]
     if not named and not {"-h", "--help"} & set(words):

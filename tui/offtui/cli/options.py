@@ -5,12 +5,12 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Never, TypeVar
+from typing import Final, Never, TypeVar, get_args
 
 from offtui.config import Config
 from offtui.errors import UsageError
 from offtui.options import Options
-from offtui.protocol.spec import Sampling
+from offtui.protocol.spec import Sampling, Strategy
 from offtui.units import parse_size
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
@@ -54,6 +54,13 @@ def add_session_options(parser: argparse.ArgumentParser, *, inherit: bool = Fals
         help="layers to offload, 0 to one more than the model has; auto: as many as fit",
     )
     add(
+        "--placement",
+        choices=get_args(Strategy),
+        default=default,
+        help="of the layers that do not fit: nothing on the device (layers), all but feed-forward matrices (ffn), "
+        "all but experts (experts), or what is fastest (best)",
+    )
+    add(
         "--rpc",
         type=argument_type(parse_endpoint),
         metavar="HOST:PORT",
@@ -84,12 +91,14 @@ def options_from(arguments: argparse.Namespace, config: Config) -> Options:
     return Options(
         model=model,
         n_gpu_layers=_layers(arguments.n_gpu_layers, config if model else Config()),
+        placement=arguments.placement or config.placement,
+        load=not getattr(arguments, "no_load", False),
         rpc=tuple(dict.fromkeys([*_checked("rpc", parse_endpoint, config.rpc), *(arguments.rpc or ())])),
         n_ctx=arguments.ctx or config.n_ctx,
         vram_budget=arguments.vram_budget or _config_budget(config),
         sampling=Sampling(temperature=arguments.temp, seed=arguments.seed, max_tokens=arguments.max_tokens),
         config=config,
-        told=_told(n_gpu_layers=arguments.n_gpu_layers, n_ctx=arguments.ctx),
+        told=_told(n_gpu_layers=arguments.n_gpu_layers, n_ctx=arguments.ctx, placement=arguments.placement),
     )
 
 
@@ -129,7 +138,7 @@ def _path(text: str) -> str:
     return text
 
 
-def _told(**fields: int | None) -> frozenset[str]:
+def _told(**fields: int | str | None) -> frozenset[str]:
     return frozenset(name for name, value in fields.items() if value is not None)
 
 

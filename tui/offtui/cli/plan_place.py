@@ -14,7 +14,7 @@ from offtui.plan.settings import Settings
 from offtui.plan.speed import Line, Measurement, Rate, fit, work
 from offtui.plan.table import Model, table
 from offtui.plan.target import Target, of_machine
-from offtui.planner.learning import devices_text, settings_text
+from offtui.planner.learning import BANDWIDTH, OVERHEAD, devices_text, settings_text
 from offtui.planner.speeds import by_layers, measured_rate, measurements
 from offtui.protocol.facts import DeviceFacts
 from offtui.protocol.spec import LoadSpec
@@ -52,10 +52,10 @@ def here(facts: Sequence[DeviceFacts], n_threads: int, *, margin: int, ram: floa
         ram: bytes per second that can be read from RAM, as measured just now; the best ever counts.
     """
     with _Learned() as learned:
-        best = max((speed for speed in (ram, learned.constant("RAM", "bandwidth")) if speed), default=None)
+        best = max((speed for speed in (ram, learned.constant("RAM", BANDWIDTH)) if speed), default=None)
         target = of_machine(facts, margin=margin, cpu=best, n_threads=n_threads)
         described = {fact.name: fact.description for fact in facts}
-        contexts = [learned.constant(described[device.name], "context") for device in target.devices]
+        contexts = [learned.constant(described[device.name], OVERHEAD) for device in target.devices]
     have = [
         budgets([device], margin=margin, context=None if context is None else round(context))[0]
         for device, context in zip(target.devices, contexts, strict=True)

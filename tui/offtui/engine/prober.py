@@ -74,9 +74,9 @@ def read_headers(
     return replies
 
 
-def devices(rpc: Sequence[str] = (), seconds: float = DEVICES_SECONDS) -> DevicesReply:
+def devices(rpc: Sequence[str] = (), seconds: float = DEVICES_SECONDS, leash: Leash | None = None) -> DevicesReply:
     """What llama.cpp has here, and at these RPC endpoints."""
-    lines, end = _run(["offtui.worker.dryload", "--devices", *rpc], b"", seconds)
+    lines, end = _run(["offtui.worker.dryload", "--devices", *rpc], b"", seconds, leash)
     if lines:
         return msgspec.json.decode(lines[0], type=DevicesReply)
     return DevicesReply(devices=(), failure=_failure(end, "Asking llama.cpp for its devices", ""))

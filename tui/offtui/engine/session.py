@@ -21,6 +21,7 @@ from offtui.engine.state import (
 from offtui.engine.supervisor import Supervisor
 from offtui.engine.transfer import Overlap
 from offtui.engine.waiting import CountAsked, Order, TurnAsked
+from offtui.protocol.facts import Learned
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
 Listener = Callable[[SessionState, Occurrence], None]
@@ -41,6 +42,7 @@ class Session:
         deadlines: Deadlines = Deadlines(),  # noqa: B008 -- frozen
         spare: bool = True,
         overlap: Overlap | None = beside,
+        learned: Callable[[], Learned] = Learned,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the session's thread; no process yet.
@@ -51,6 +53,8 @@ class Session:
             deadlines: what is waited for, and how long.
             spare: keep a second worker with its imports done, for the next load.
             overlap: says whether, and how, another load can be loaded beside the one that is up; ``None``: never.
+            learned: what earlier loads taught, asked for on the session's thread before a load that leaves the layers
+                open.
             clock: seconds, monotonic.
         """
         self._listener = listener
@@ -62,7 +66,7 @@ class Session:
         self._woken.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._supervisor = Supervisor(self._selector, listener, command, deadlines, spare, overlap)
+        self._supervisor = Supervisor(self._selector, listener, command, deadlines, spare, overlap, learned)
         # A daemon, so that an interpreter that exits gets as far as atexit, which closes the session.
         self._thread = threading.Thread(target=self._run, name="offtui-session", daemon=True)
         self._thread.start()

@@ -8,6 +8,8 @@ load is: give back the turn, end the worker, reap it, then load in the next one.
 import selectors
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from offtui.engine.autopsy import explanation
 from offtui.engine.checking import Checker
 from offtui.engine.child import Child, Deadlines
@@ -64,8 +66,8 @@ from offtui.protocol.events import (
     TurnResumed,
     TurnStarted,
 )
-from offtui.protocol.facts import Failure
-from offtui.protocol.requests import Cancel, CancelLoad, Request, Tokenize
+from offtui.protocol.facts import Failure, Learned
+from offtui.protocol.requests import Cancel, CancelLoad, Load, Request, Tokenize
 from offtui.protocol.spec import LoadSpec
 
 
@@ -80,9 +82,11 @@ class Supervisor:
         deadlines: Deadlines,
         keep_spare: bool,
         overlap: Overlap | None,
+        learned: Callable[[], Learned],
     ) -> None:
         self.state = SessionState()
         self._listener = listener
+        self._learned = learned
         self._deadlines = deadlines
         self.crew = Crew(selector, command, deadlines, keep_spare)
         self._mover = Mover(self, overlap, deadlines)
@@ -377,7 +381,9 @@ class Supervisor:
     # Plumbing
 
     def send(self, child: Child, request: Request, descriptor: int | None = None) -> None:
-        """Send a request to a worker."""
+        """Send a request to a worker; what earlier loads taught goes with a load that leaves the layers open."""
+        if isinstance(request, Load) and (request.spec.n_gpu_layers is None or request.spec.placement == "best"):
+            request = msgspec.structs.replace(request, learned=self._learned())
         child.send(request, descriptor)
         self.crew.watch(child)
 

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import msgspec
-import psutil
 
 from offtui.gguf.header import Header
-from offtui.plan.choose import budgets
-from offtui.plan.settings import Device
+from offtui.memory import ram_available
+from offtui.plan.decide import learned_contexts
 from offtui.plan.table import Model
-from offtui.planner.learning import devices_text, settings_text
+from offtui.planner.learning import Overheads, learned, measured
 from offtui.planner.making import Ground, make_view
 from offtui.planner.view import PlanView, rough
 from offtui.protocol.events import Loaded
@@ -92,22 +91,19 @@ class Fitting(msgspec.Struct, frozen=True, kw_only=True):
 def here_of(facts: Sequence[DeviceFacts], store: Store, loaded: Loaded | None = None) -> Here:
     """The machine by what its backends say now, with what the model that is up will give back."""
     ours = {entry.name: entry.total - entry.mapped for entry in loaded.devices} if loaded else {}
+    overheads = Overheads(store)
     free: list[DeviceFacts] = []
     for fact in facts:
-        held = _context(fact, store) if loaded is not None and fact.kind != "cpu" else 0
+        held = overheads.of(fact) if loaded is not None and fact.kind != "cpu" else 0
         back = None if fact.free is None else fact.free + ours.get(fact.name, 0) + held
         if back is not None and fact.total is not None:
             back = min(back, fact.total)
         free.append(msgspec.structs.replace(fact, free=back))
     cpu = next((fact.free for fact in free if fact.kind == "cpu"), None)
-    ram = cpu if cpu is not None else int(psutil.virtual_memory().available)
-    ground = Ground(LoadSpec(model=""), True, tuple(free), ram)
-    described = {fact.name: fact.description for fact in free}
-    learned = [store.constant(described[device.name], "context") for device in ground.devices]
-    contexts = tuple(None if value is None else round(value) for value in learned)
-    return Here(
-        tuple(free), ram, contexts, store.constant("RAM", "bandwidth"), loaded.spec.n_threads if loaded else None
-    )
+    ram = cpu if cpu is not None else ram_available()
+    known = learned(store)
+    n_threads = loaded.spec.n_threads if loaded else None
+    return Here(tuple(free), ram, learned_contexts(free, known), known.bandwidth, n_threads)
 
 
 def plan_of(header: Header, here: Here, store: Store | None = None, n_ctx: int | None = None) -> PlanView:
@@ -115,11 +111,10 @@ def plan_of(header: Header, here: Here, store: Store | None = None, n_ctx: int |
     spec = LoadSpec(model=header.path, n_ctx=n_ctx)
     ground = Ground(spec, True, here.facts, here.ram_available, contexts=here.contexts, bandwidth=here.bandwidth)
     file = FileId.of(header.path) if store is not None else None
-    points = ()
+    points = None
     if store is not None and file is not None:
-        points = store.points(file, devices_text(here.facts), settings_text(spec, True, here.n_threads))
-    view, _ = make_view(header, Model.of(header), ground, points)
-    return view
+        points = measured(store, file, here.facts, spec, flash_attn=True, n_threads=here.n_threads)
+    return make_view(header, Model.of(header), ground, points)
 
 
 def fitting_of(header: Header, here: Here, store: Store | None = None, n_ctx: int | None = None) -> Fitting:
@@ -141,8 +136,3 @@ def fitting_of(header: Header, here: Here, store: Store | None = None, n_ctx: in
         why=view.why,
         n_ctx=view.n_ctx,
     )
-
-
-def _context(fact: DeviceFacts, store: Store) -> int:
-    learned = store.constant(fact.description, "context")
-    return budgets([Device(fact.name, fact.free, fact.total)])[0].context if learned is None else round(learned)

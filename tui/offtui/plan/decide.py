@@ -54,7 +54,8 @@ def device_budgets(
 def learned_contexts(facts: Sequence[DeviceFacts], learned: Learned) -> tuple[int | None, ...]:
     """Of each device that layers can be offloaded to, the bytes its backend takes outside its buffers."""
     described = {fact.name: fact.description for fact in facts}
-    return tuple(learned.contexts.get(described[device.name]) for device in offload_devices(facts))
+    found = [learned.contexts.get(described[device.name]) for device in offload_devices(facts)]
+    return tuple(have if learned.said is None else learned.said for have in found)
 
 
 def decide(

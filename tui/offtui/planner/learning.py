@@ -1,22 +1,31 @@
-"""What a session teaches: speeds from answers, constants of devices from samples, and what to keep them under."""
+"""What a session teaches: speeds from answers, constants of devices from loads, and what to keep them under."""
 
+import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from offtui.monitor.sample import Sample
+from offtui.gguf.header import Header
+from offtui.plan.choose import budgets
+from offtui.plan.placement import PLACEMENTS
+from offtui.plan.settings import Device
 from offtui.plan.target import offload_devices
+from offtui.planner.making import placement_of
 from offtui.protocol.events import Loaded
-from offtui.protocol.facts import DeviceFacts, Timings
-from offtui.protocol.spec import LoadSpec
-from offtui.store.measurements import Point
-from offtui.units import GIB, size_text
+from offtui.protocol.facts import DeviceFacts, Learned, Timings
+from offtui.protocol.spec import LoadSpec, Placement
+from offtui.store.measurements import Circumstances, FileId, Point, Store
+from offtui.units import GIB, MIB, size_text
 
 TOKENS = 16
 """Of an answer at least, for its speed to say something."""
 PROMPT_TOKENS = 32
 """New ones of a prompt, likewise."""
-MAX_CONTEXT = 3 * GIB
+MAX_OVERHEAD = 3 * GIB
 """Bytes outside its buffers that no backend takes: such a figure is another process's, or a driver's mistake."""
+OVERHEAD_STEP = 8 * MIB
+"""Bytes by which a learned constant must have changed to be kept anew."""
+OVERHEAD, BANDWIDTH = "overhead", "bandwidth"
+"""Names of constants in the store."""
 
 _PORT = re.compile(r":\d+\b")
 
@@ -34,23 +43,68 @@ def point_of(loaded: Loaded, timings: Timings, now: float) -> Point | None:
     return Point(loaded.layers.got, n_past, tokens, tps, prompt, now)
 
 
-def context_of(loaded: Loaded, sample: Sample) -> Iterator[tuple[str, str, int]]:
-    """What the worker holds of each graphics card beyond its buffers: description, name, bytes."""
-    worker = sample.worker
-    if worker is None:
-        return
-    described = {fact.name: fact.description for fact in loaded.memory}
-    twins = [fact.description for fact in loaded.memory if fact.kind == "gpu"]
-    for entry in loaded.devices:
-        description = described.get(entry.name, "")
-        if entry.kind != "gpu" or twins.count(description) != 1:
-            continue  # of two equal cards it is unknown which is which
-        cards = [gpu for gpu in sample.gpus if gpu.name == description]
-        held = [process.used for gpu in cards for process in gpu.processes if process.pid == worker.pid]
-        if len(cards) == 1 and len(held) == 1 and held[0] is not None:
-            beyond = held[0] - entry.total
-            if 0 <= beyond <= MAX_CONTEXT:
-                yield description, entry.name, beyond
+class Overheads:
+    """What backends take outside their buffers, as the store has it."""
+
+    def __init__(self, store: Store, said: int | None = None) -> None:
+        self._store, self._said = store, said
+
+    def of(self, fact: DeviceFacts) -> int:
+        """Bytes, of one device: said by a person, learned, or the usual."""
+        known = self._store.constant(fact.description, OVERHEAD) if self._said is None else self._said
+        return budgets([Device(fact.name, fact.free, fact.total)])[0].context if known is None else round(known)
+
+    def learn(self, loaded: Loaded) -> None:
+        """Keep what a load took, where that has changed by more than a little."""
+        described = {fact.name: fact.description for fact in loaded.memory if fact.kind != "rpc"}
+        for name, value in loaded.overhead.items():
+            if name not in described or not 0 <= value <= MAX_OVERHEAD:
+                continue
+            before = self._store.constant(described[name], OVERHEAD)
+            if before is None or abs(before - value) > OVERHEAD_STEP:
+                self._store.set_constant(described[name], OVERHEAD, value)
+
+
+def learned(store: Store, said: int | None = None) -> Learned:
+    """What earlier loads taught the choice of the next.
+
+    Args:
+        store: where it is kept.
+        said: bytes that every backend takes outside its buffers, where a person has said so.
+    """
+    kept = {device: round(value) for device, value in store.constants(OVERHEAD).items()}
+    return Learned(kept, said, store.constant("RAM", BANDWIDTH))
+
+
+def learned_from(said: int | None, open_store: Callable[[], Store] = Store) -> Learned:
+    """``learned`` of a store that is opened for it and closed again."""
+    with contextlib.closing(open_store()) as store:
+        return learned(store, said)
+
+
+def changed_memory(before: Sequence[DeviceFacts], after: Sequence[DeviceFacts], step: int) -> bool:
+    """Whether other devices are there, or one has more than ``step`` bytes more or less."""
+    if [fact.name for fact in before] != [fact.name for fact in after]:
+        return True
+    pairs = [(old.free, new.free) for old, new in zip(before, after, strict=True)]
+    return any(
+        (old is None) != (new is None) or (old is not None and new is not None and abs(old - new) > step)
+        for old, new in pairs
+    )
+
+
+def circumstances(file: FileId, header: Header, loaded: Loaded) -> Circumstances:
+    """What a measurement of a load is of."""
+    spec = loaded.spec
+    return Circumstances(
+        file,
+        header.arch,
+        header.quant,
+        devices_text(loaded.memory),
+        settings_text(spec, loaded.flash_attn, spec.n_threads, placement_of(loaded)),
+        loaded.n_ctx,
+        loaded.layers.got,
+    )
 
 
 def devices_text(facts: Sequence[DeviceFacts]) -> str:
@@ -64,11 +118,24 @@ def devices_text(facts: Sequence[DeviceFacts]) -> str:
     return "; ".join(parts)
 
 
-def settings_text(spec: LoadSpec, flash_attn: bool, n_threads: int | None) -> str:
+def measured(
+    store: Store, file: FileId, facts: Sequence[DeviceFacts], spec: LoadSpec, *, flash_attn: bool, n_threads: int | None
+) -> dict[Placement, Sequence[Point]]:
+    """The speeds of a model with these settings on these devices, by placement."""
+    devices = devices_text(facts)
+    return {
+        placement: store.points(file, devices, settings_text(spec, flash_attn, n_threads, placement))
+        for placement in PLACEMENTS
+    }
+
+
+def settings_text(spec: LoadSpec, flash_attn: bool, n_threads: int | None, placement: Placement = "layers") -> str:
     """The settings that decide how fast an answer is written, but for layers and context."""
     parts = [f"threads {n_threads}", f"kv {spec.type_k}/{spec.type_v}", f"fa {int(flash_attn)}"]
     if not spec.offload_kqv:
         parts.append("kv in RAM")
     if spec.tensor_split:
         parts.append("split " + ",".join(f"{share:g}" for share in spec.tensor_split))
+    if placement != "layers":
+        parts.append(f"{placement} in RAM")
     return " ".join(parts)

@@ -1,34 +1,43 @@
 """From a model, its devices and what was measured to a ``PlanView``: pure arithmetic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from offtui.gguf.header import Header
-from offtui.plan.advise import advise
-from offtui.plan.choose import Budget, budgets
+from offtui.plan.advise import Advice, advise
+from offtui.plan.choose import Budget
+from offtui.plan.decide import device_budgets
+from offtui.plan.placement import choose_on, ladder, placements_of
 from offtui.plan.probe import DryPoint, DryResult
-from offtui.plan.report import Plan, make_plan, with_dry_loads
+from offtui.plan.report import Plan
 from offtui.plan.settings import Device, Settings
-from offtui.plan.speed import Rate, fit
-from offtui.plan.table import Bytes, Model, Row, table
-from offtui.plan.target import of_machine, offload_devices
+from offtui.plan.speed import Line, Rate, fit, rates
+from offtui.plan.table import Bytes, Model, Row
+from offtui.plan.target import Target, of_machine, offload_devices
 from offtui.plan.truth import Difference, compare
+from offtui.planner.refined import Refined, refine
 from offtui.planner.speeds import by_layers, measured_rate, measurements
-from offtui.planner.view import Fit, PlanRow, PlanView
+from offtui.planner.view import Fit, Ladder, PlanRow, PlanView, Source
 from offtui.protocol.events import Loaded
 from offtui.protocol.facts import DeviceFacts
-from offtui.protocol.spec import LoadSpec
+from offtui.protocol.spec import LoadSpec, Placement
 from offtui.store.measurements import Point
 
 N_PAST = 512
 """Tokens in the cache for which speeds are predicted."""
+
+Known = Mapping[tuple[Placement, int], DryResult]
+"""Dry and real loads by placement and layers wholly on devices; the ends, which all share, are whole layers."""
+Measured = Mapping[Placement, Sequence[Point]]
+"""Speeds by placement; the ends are whole layers."""
 
 
 class Ground(msgspec.Struct, frozen=True):
     """What a plan stands on besides the model."""
 
     spec: LoadSpec
+    """Without layers and placement."""
     flash_attn: bool
     facts: tuple[DeviceFacts, ...]
     """Every device, with the memory that is free when nothing of ours is loaded."""
@@ -47,10 +56,7 @@ class Ground(msgspec.Struct, frozen=True):
     @property
     def budgets(self) -> tuple[Budget, ...]:
         """What may be used of each."""
-        devices = self.devices
-        contexts = self.contexts or (None,) * len(devices)
-        pairs = zip(devices, contexts, strict=True)
-        return tuple(budgets([device], context=context)[0] for device, context in pairs)
+        return device_budgets(self.facts, self.contexts, self.spec.vram_margin)
 
 
 def settings_of(ground: Ground, header: Header) -> Settings:
@@ -59,31 +65,85 @@ def settings_of(ground: Ground, header: Header) -> Settings:
 
 
 def make_view(
-    header: Header, model: Model, ground: Ground, points: Sequence[Point] = (), dry: Sequence[DryResult] = ()
-) -> tuple[PlanView, Plan]:
-    """The view, and the plan it is made from."""
+    header: Header,
+    model: Model,
+    ground: Ground,
+    points: Measured | None = None,
+    dry: Known | None = None,
+    placement: Placement = "layers",
+) -> PlanView:
+    """The plan of every placement, seen from one of them.
+
+    Args:
+        header: of the model.
+        model: likewise.
+        ground: what the plan stands on.
+        points: what was measured.
+        dry: what llama.cpp itself said.
+        placement: whose rows are looked at first; whole layers where the model has no such placement.
+    """
     settings = settings_of(ground, header)
     target = of_machine(ground.facts, cpu=ground.bandwidth, n_threads=ground.spec.n_threads)
     target = msgspec.structs.replace(target, budgets=ground.budgets)
-    measured = by_layers(points)
-    line = fit(target.machine, measurements(measured, table(model, settings, target.devices), settings))
-    plan = make_plan(model, settings, target, line, ram_available=ground.ram_available, n_past=N_PAST)
-    if dry:
-        plan = with_dry_loads(plan, dry, settings, line, ground.ram_available, N_PAST)
-    found = zip(plan.table.rows, plan.rates, strict=True)
-    view = PlanView(
+    there = placements_of(model) if target.devices else ("layers",)
+    measured = {kind: by_layers((points or {}).get(kind, ())) for kind in there}
+    rungs = {kind: ladder(model, settings, target.devices, kind) for kind in there}
+    found = [point for kind in there for point in measurements(measured[kind], rungs[kind].table, settings)]
+    making = _Making(model, settings, target, fit(target.machine, found), ground.ram_available)
+    names = [device.name for device in target.devices]
+    ladders: list[Ladder] = []
+    looked_at = placement if placement in there else "layers"
+    advice: tuple[Advice, ...] = ()
+    for kind in there:
+        better = refine(rungs[kind], _of_kind(dry or {}, kind, model.geometry.n_layer + 1), names)
+        own = dict(measured[kind])
+        own |= {at: entry for at, entry in measured["layers"].items() if at in (0, model.geometry.n_layer + 1)}
+        seen, plan = making.ladder(better, own, rungs[kind].rows)
+        ladders.append(seen)
+        if kind == looked_at:
+            advice = making.advice(plan)
+    known = all(rung.table.known for rung in rungs.values())
+    return PlanView(
         ground.spec,
-        tuple(_row(row, rate, plan, measured.get(row.n_gpu_layers, ())) for row, rate in found),
-        plan.choice.budgets,
-        plan.choice.n_gpu_layers,
-        plan.choice.why,
+        tuple(ladders),
+        looked_at,
+        target.budgets,
         settings.ctx_seq,
-        advise(model, settings, plan, line, ram_available=ground.ram_available, n_past=N_PAST),
+        learned=tuple(context is not None for context in ground.contexts or (None,) * len(target.budgets)),
+        advice=advice,
         notices=()
-        if plan.table.known
+        if known
         else (f"The architecture {header.arch} is new here: its weights are exact, cache and compute a guess.",),
     )
-    return view, plan
+
+
+class _Making(msgspec.Struct, frozen=True):
+    """What all placements of a plan have in common."""
+
+    model: Model
+    settings: Settings
+    target: Target
+    line: Line
+    ram_available: int | None
+
+    def ladder(
+        self, better: Refined, measured: Mapping[int, Sequence[Point]], formula: Sequence[Row]
+    ) -> tuple[Ladder, Plan]:
+        """One placement for the screen, and as the plan that advice is asked of."""
+        budget, rungs = self.target.budgets, better.ladder
+        layers, choice = choose_on(rungs, budget, self.ram_available)
+        speeds = rates(rungs.table, self.settings, self.line, N_PAST)
+        found = zip(rungs.rows, speeds, better.sources, formula, strict=True)
+        rows = tuple(
+            _row(at, row, speed, source, plain, budget, measured.get(at, ()))
+            for at, (row, speed, source, plain) in enumerate(found)
+        )
+        seen = Ladder(rungs.placement, rows, layers, choice.fits, choice.why)
+        return seen, Plan(self.target, rungs.table, speeds, choice, speeds[layers])
+
+    def advice(self, plan: Plan) -> tuple[Advice, ...]:
+        """What would help."""
+        return advise(self.model, self.settings, plan, self.line, ram_available=self.ram_available, n_past=N_PAST)
 
 
 def compare_load(header: Header, model: Model, loaded: Loaded) -> tuple[Difference, ...]:
@@ -97,11 +157,17 @@ def compare_load(header: Header, model: Model, loaded: Loaded) -> tuple[Differen
         # by free memory, which has changed since: the split is what it turned out to be
         shares = tuple(layers.get(device.name, 0.0) for device in ground.devices)
         settings = msgspec.structs.replace(settings, tensor_split=shares)
-    rows = table(model, settings, ground.devices)
-    if not 0 <= loaded.layers.got < len(rows.rows):
+    rungs = ladder(model, settings, ground.devices, placement_of(loaded))
+    if not 0 <= loaded.layers.got < len(rungs.rows):
         return ()
-    found = compare(rows.rows[loaded.layers.got], ground.devices, loaded.devices)
-    return found if rows.known else tuple(entry for entry in found if entry.purpose == "weights")
+    found = compare(rungs.rows[loaded.layers.got], ground.devices, loaded.devices)
+    return found if rungs.table.known else tuple(entry for entry in found if entry.purpose == "weights")
+
+
+def placement_of(loaded: Loaded) -> Placement:
+    """How a load is placed; its ends are whole layers, whatever was asked for."""
+    placement = loaded.spec.placement
+    return "layers" if placement == "best" or loaded.layers.got in (0, loaded.layers.max) else placement
 
 
 def as_dry_load(loaded: Loaded) -> DryResult | None:
@@ -113,13 +179,24 @@ def as_dry_load(loaded: Loaded) -> DryResult | None:
     return DryResult(DryPoint(loaded.layers.got), compute, host)
 
 
-def _row(row: Row, rate: Rate, plan: Plan, measured: Sequence[Point]) -> PlanRow:
+def _of_kind(dry: Known, kind: Placement, most: int) -> dict[int, DryResult]:
+    return {at: dry[of, at] for of, at in dry if of == kind or (of == "layers" and at in (0, most))}
+
+
+def _row(
+    layers: int,
+    row: Row,
+    rate: Rate,
+    source: Source,
+    formula: Row,
+    budget: Sequence[Budget],
+    measured: Sequence[Point],
+) -> PlanRow:
     if measured:
         rate = measured_rate(measured)
-    fit, excess, short = _fit(row.devices, plan.choice.budgets, row.n_gpu_layers)
-    return PlanRow(
-        row.n_gpu_layers, row.devices, row.ram, fit, excess, short, rate, len(measured), row.n_gpu_layers in plan.dry
-    )
+    fit, excess, short = _fit(row.devices, budget, layers)
+    plain = (*(device.compute for device in formula.devices), formula.ram.compute)
+    return PlanRow(layers, row.devices, row.ram, fit, excess, short, rate, len(measured), source, plain)
 
 
 def _fit(needs: Sequence[Bytes], have: Sequence[Budget], layers: int) -> tuple[Fit, int, str]:

@@ -9,16 +9,21 @@ from offtui.plan.choose import Budget
 from offtui.plan.speed import Rate
 from offtui.plan.table import Bytes
 from offtui.plan.truth import Difference
-from offtui.protocol.spec import LoadSpec
+from offtui.protocol.spec import LoadSpec, Placement
 from offtui.units import GIB, MIB, gib, rate_text, size_text
 
 Fit = Literal["fits", "too much", "unknown"]
+Source = Literal["own", "between", "formula"]
+"""Of compute buffers: llama.cpp's own figure, the formula corrected by those of other counts, the formula alone."""
+SIGNS: dict[Source, str] = {"own": "", "between": "≈", "formula": "~"}
+"""What stands before a figure."""
 
 
 class PlanRow(msgspec.Struct, frozen=True):
     """One layer count."""
 
     n_gpu_layers: int
+    """Layers wholly on devices."""
     devices: tuple[Bytes, ...]
     """What it needs of each device, in the order of ``PlanView.budgets``."""
     ram: Bytes
@@ -32,8 +37,20 @@ class PlanRow(msgspec.Struct, frozen=True):
     """Tokens per second: measured here with this very count, or predicted."""
     runs: int
     """Answers that were measured with this count; 0: the rate is predicted."""
-    exact: bool
-    """The compute buffers are llama.cpp's own figure, of a dry load or a real one; else a formula's."""
+    source: Source
+    """Of the compute buffers."""
+    formula: tuple[int, ...] = ()
+    """Bytes of compute buffers by the formula: of each device, then of the RAM."""
+
+    @property
+    def exact(self) -> bool:
+        """The compute buffers are llama.cpp's own figure, of a dry load or a real one."""
+        return self.source == "own"
+
+    @property
+    def compute(self) -> tuple[int, ...]:
+        """Bytes of compute buffers: of each device, then of the RAM."""
+        return (*(device.compute for device in self.devices), self.ram.compute)
 
     @property
     def vram(self) -> int:
@@ -41,24 +58,87 @@ class PlanRow(msgspec.Struct, frozen=True):
         return sum(device.total for device in self.devices)
 
 
+class NoPlan(msgspec.Struct, frozen=True):
+    """A load that was thought of cannot be planned."""
+
+    spec: LoadSpec
+    why: str
+    """One sentence."""
+
+
+class Ladder(msgspec.Struct, frozen=True):
+    """One placement."""
+
+    placement: Placement
+    rows: tuple[PlanRow, ...]
+    """By the layers wholly on devices, from 0."""
+    choice: int
+    """The most layers that fit."""
+    fits: bool
+    """Whether more than nothing can be offloaded so; with whole layers always."""
+    why: str
+    """One sentence about the choice."""
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second of the choice."""
+        return self.rows[self.choice].rate.value
+
+
 class PlanView(msgspec.Struct, frozen=True):
     """Everything about one model under one set of settings on the devices that are here."""
 
     spec: LoadSpec
-    """With the settings the plan is for; its ``n_gpu_layers`` says nothing."""
-    rows: tuple[PlanRow, ...]
-    """By ``n_gpu_layers``, from 0."""
+    """With the settings the plan is for; its layers and placement say nothing."""
+    ladders: tuple[Ladder, ...]
+    """The placements that the model has; whole layers first."""
+    placement: Placement
+    """The one that is looked at."""
     budgets: tuple[Budget, ...]
     """What may be used of each device, what the running model gives back counted in."""
-    choice: int
-    why: str
-    """One sentence about the choice."""
     n_ctx: int
+    learned: tuple[bool, ...] = ()
+    """Of each budget: what is held back for the backend was learned here, and is not the usual."""
     advice: tuple[Advice, ...] = ()
     truth: tuple[Difference, ...] = ()
     """Planned and got of the load that is up, per device and purpose; empty where none was compared."""
     notices: tuple[str, ...] = ()
     """What a person should know of the plan: an unknown architecture, a file that cannot be written."""
+
+    @property
+    def ladder(self) -> Ladder:
+        """Of the placement that is looked at."""
+        return next(ladder for ladder in self.ladders if ladder.placement == self.placement)
+
+    @property
+    def rows(self) -> tuple[PlanRow, ...]:
+        """By the layers wholly on devices, from 0."""
+        return self.ladder.rows
+
+    @property
+    def choice(self) -> int:
+        """The most layers that fit."""
+        return self.ladder.choice
+
+    @property
+    def why(self) -> str:
+        """One sentence about the choice."""
+        return self.ladder.why
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Those that the model has."""
+        return tuple(ladder.placement for ladder in self.ladders)
+
+    @property
+    def best(self) -> Ladder:
+        """The placement that promises most tokens per second with what fits; of equals whole layers."""
+        return max(self.ladders, key=lambda ladder: (ladder.fits, ladder.rate))
+
+    def under(self, placement: Placement) -> "PlanView":
+        """The same, looked at from another placement; from whole layers where the model has no such one."""
+        there = placement if placement in self.placements else "layers"
+        return self if there == self.placement else msgspec.structs.replace(self, placement=there)
 
     @property
     def most(self) -> int:
@@ -93,7 +173,7 @@ def rough(rate: float) -> str:
 
 def need_line(view: PlanView, row: PlanRow) -> str:
     """``"CUDA0 6.1 of 7.2 GiB · RAM 3.2 GiB"``; small sizes in MiB."""
-    about = "" if row.exact else "~"
+    about = SIGNS[row.source]
     parts = [
         f"{budget.name} {about}{part_of(need.total, budget.bytes)}"
         for budget, need in zip(view.budgets, row.devices, strict=True)

@@ -60,6 +60,9 @@ class Loaded(_Event, frozen=True, tag="loaded"):
     """Likewise in RAM, mapped weights apart."""
     can_think: bool = False
     """Its chat template knows ``enable_thinking``."""
+    overhead: dict[str, int] = {}
+    """Bytes that the load took of each device beyond its buffers, by name: what was free before less what is free
+    after less the ledger. Where another process took or gave back memory meanwhile, that is in it."""
 
 
 class LoadFailed(_Event, frozen=True, tag="load_failed"):

@@ -107,7 +107,9 @@ class Learned(msgspec.Struct, frozen=True):
     """What earlier loads on this machine taught, for the choice of the next."""
 
     contexts: dict[str, int] = {}
-    """Bytes that a backend takes outside its buffers, by the device's description."""
+    """Bytes that a backend takes outside its buffers once it is up, by the device's description."""
+    said: int | None = None
+    """The same for every device, where a person has said so."""
     bandwidth: float | None = None
     """Bytes per second that decoding may read from RAM."""
 

@@ -222,6 +222,14 @@ class Store:
         )
         return None if row is None else float(row[0])
 
+    def constants(self, name: str) -> dict[str, float]:
+        """A number of every device it was learned for."""
+        rows: list[Any] = self._try(
+            lambda: self._connection.execute("SELECT device, value FROM constants WHERE name = ?", (name,)).fetchall(),
+            [],
+        )
+        return {str(device): float(value) for device, value in rows}
+
     def _open(self) -> None:
         self._connection, notice = open_database(self._file)
         if notice:

@@ -15,7 +15,8 @@ from offtui.units import rate_text
 if TYPE_CHECKING:
     from offtui.models.shelf import ShelfView
     from offtui.monitor.sample import Sample
-    from offtui.planner.view import PlanView
+    from offtui.planner.view import NoPlan, PlanView
+    from offtui.protocol.facts import Learned
     from offtui.ui.application import OfftuiApp
     from offtui.ui.ports import Engine, Listener, Planning, Ports, Shelving, Watch
 
@@ -81,10 +82,15 @@ def _ports(options: Options) -> "Ports":
     from offtui.store.remembered import Remembered
     from offtui.ui.ports import Ports
 
+    def learned() -> "Learned":
+        from offtui.planner.learning import learned_from
+
+        return learned_from(options.config.vram_overhead_bytes)
+
     def engine(listener: "Listener") -> "Engine":
         from offtui.engine.session import Session
 
-        return Session(listener)
+        return Session(listener, learned=learned)
 
     def watch(
         listener: "Callable[[Sample], None]", interval: Callable[[], float], worker: Callable[[], int | None]
@@ -101,10 +107,10 @@ def _ports(options: Options) -> "Ports":
         given = [Path(options.model)] if options.model else []
         return Shelf(lambda: [*given, paths.guide_model(), *default_folders(options.config)], listener)
 
-    def planner(listener: "Callable[[PlanView], None]") -> "Planning":
-        from offtui.planner.planner import Planner
+    def planner(listener: "Callable[[PlanView | NoPlan], None]") -> "Planning":
+        from offtui.planner.planner import Planner, Tools
 
-        return Planner(listener)
+        return Planner(listener, Tools(overhead=options.config.vram_overhead_bytes))
 
     return Ports(engine, watch, library, planner, Remembered())
 

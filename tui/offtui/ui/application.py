@@ -12,17 +12,18 @@ from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.monitor.sample import Sample
 from offtui.options import Options
 from offtui.protocol.events import Hello
+from offtui.protocol.spec import LoadSpec, Placement
 from offtui.ui import clipboard, themes
 from offtui.ui.bridge import Mailbox
 from offtui.ui.commands import quit_binding
 from offtui.ui.keys import keymap, keys_under
-from offtui.ui.messages import LibraryRead, MailArrived, PlanMade, SampleTaken
+from offtui.ui.messages import LibraryRead, MailArrived, PlanMade, PlanRefused, SampleTaken
 from offtui.ui.ports import Engine, Planning, Ports, Shelving, Watch
 from offtui.ui.screens.main import MainScreen
 
 if TYPE_CHECKING:
     from offtui.models.shelf import ShelfView
-    from offtui.planner.view import PlanView
+    from offtui.planner.view import NoPlan, PlanView
 
 BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0
 """Between two samples of the machine, while loading or generating, and otherwise."""
@@ -122,16 +123,16 @@ class OfftuiApp(App[None], inherit_bindings=False):
 
     def _sampled(self, sample: Sample) -> None:
         self._post(SampleTaken(sample))
-        if self._planner is not None:
-            self._planner.observe(sample)
 
-    def _planned(self, view: "PlanView") -> None:
-        self._post(PlanMade(view))
+    def _planned(self, view: "PlanView | NoPlan") -> None:
+        from offtui.planner.view import PlanView
+
+        self._post(PlanMade(view) if isinstance(view, PlanView) else PlanRefused(view))
 
     def _read(self, view: "ShelfView") -> None:
         self._post(LibraryRead(view))
 
-    def _post(self, message: MailArrived | SampleTaken | PlanMade | LibraryRead) -> None:
+    def _post(self, message: MailArrived | SampleTaken | PlanMade | PlanRefused | LibraryRead) -> None:
         # The loop may be closed already: then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
             self.main.post_message(message)
@@ -155,3 +156,13 @@ class OfftuiApp(App[None], inherit_bindings=False):
     def copy(self, text: str) -> str:
         """Copy to the clipboard; a word about where it went."""
         return clipboard.copy(text, self.copy_to_clipboard)
+
+    def study(self, spec: LoadSpec | None) -> None:
+        """Have a load planned that is only thought of; ``None``: the session's own again."""
+        if self._planner is not None:
+            self._planner.study(spec)
+
+    def rest(self, placement: Placement, layers: int) -> None:
+        """The dial points there."""
+        if self._planner is not None:
+            self._planner.rest(placement, layers)

@@ -157,6 +157,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="dial.none", title="No layer", keys=("home",), action="none", where=Where.DIAL, footer="none"),
     Command(id="dial.all", title="All layers", keys=("end",), action="all", where=Where.DIAL, footer="all"),
     Command(id="dial.auto", title="As many as fit", keys=("a",), action="auto", where=Where.DIAL, footer="auto"),
+    Command(id="dial.placement", title="Placement", keys=("p",), action="placement", where=Where.DIAL, footer="place"),
+    Command(id="dial.best", title="The fastest placement", keys=("b",), action="best", where=Where.DIAL),
     Command(
         id="dial.plan",
         title="The plan of every layer count",
@@ -177,6 +179,7 @@ COMMANDS: tuple[Command, ...] = (
         footer="models",
     ),
     Command(id="models.load", title="Load this file", keys=("enter",), where=Where.MODELS, footer="load"),
+    Command(id="models.study", title="Plan", keys=("d", "right"), action="study", where=Where.MODELS, footer="plan"),
     Command(
         id="models.filter",
         title="Filter by name",
@@ -242,6 +245,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="set.ubatch", title="Tokens evaluated at once", slash="ubatch", argument="N | auto"),
     Command(id="set.threads", title="Threads", slash="threads", argument="N | auto"),
     Command(id="set.budget", title="Load as if a device had so much", slash="budget", argument="SIZE | off"),
+    Command(id="set.placement", title="Placement", slash="placement", argument="layers | ffn | experts | best"),
     Command(id="set.temp", title="Temperature; 0 is greedy", slash="temp", argument="T | auto"),
     Command(id="set.seed", title="Seed of the sampler", slash="seed", argument="N | auto"),
     Command(id="set.max_tokens", title="Longest answer in tokens", slash="max-tokens", argument="N | auto"),
@@ -259,8 +263,8 @@ BY_SLASH: Mapping[str, Command] = {command.slash: command for command in COMMAND
 _FOOTERS: Mapping[Where, Sequence[str]] = {
     Where.PROMPT: ("prompt.send", "dial.open", "models.open", "monitor.open", "app.help"),
     Where.CHAT: ("dial.more", "chat.copy", "chat.regenerate", "models.open", "app.help"),
-    Where.DIAL: ("dial.step_down", "dial.step_up", "dial.auto", "dial.plan", "app.back"),
-    Where.MODELS: ("models.load", "models.filter", "models.details", "app.back", "app.help"),
+    Where.DIAL: ("dial.step_up", "dial.auto", "dial.placement", "dial.plan", "app.back"),
+    Where.MODELS: ("models.load", "models.study", "models.filter", "models.details", "app.back"),
     Where.MONITOR: ("monitor.pause", "dial.open", "models.open", "app.back", "app.help"),
     Where.ANYWHERE: ("dial.open", "models.open", "monitor.open", "app.palette", "app.help"),
 }

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from offtui.monitor.sample import Sample
+from offtui.protocol.spec import Placement
 
 if TYPE_CHECKING:
     from offtui.models.shelf import ShelfView
-    from offtui.planner.view import PlanView
+    from offtui.planner.view import NoPlan, PlanView
 
 
 @dataclass
 class LayersWanted(Message):
-    """Intent: the model that is up, with this many layers offloaded; ``None`` lets the plan choose."""
+    """Intent: the dial's model, with this many layers offloaded; ``None`` lets the plan choose."""
 
     layers: int | None
+    placement: Placement = "layers"
 
 
 @dataclass
@@ -25,6 +27,19 @@ class DraftMoved(Message):
     """The dial points somewhere else than what is loaded; ``None``: nowhere else."""
 
     layers: int | None
+    placement: Placement = "layers"
+
+
+@dataclass
+class ModelStudied(Message):
+    """Intent: the dial on this file, without loading it."""
+
+    path: Path
+
+
+@dataclass
+class StudyLeft(Message):
+    """Intent: the dial back on the model that is up."""
 
 
 @dataclass
@@ -102,3 +117,10 @@ class PlanMade(Message):
     def can_replace(self, message: Message) -> bool:
         """Only the newest plan counts."""
         return isinstance(message, PlanMade)
+
+
+@dataclass
+class PlanRefused(Message):
+    """A load that was thought of cannot be planned."""
+
+    refusal: "NoPlan"

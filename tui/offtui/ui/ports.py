@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from offtui.engine.state import Occurrence, SessionState
 from offtui.monitor.sample import Sample
-from offtui.protocol.spec import LoadSpec, Message, Sampling
+from offtui.protocol.spec import LoadSpec, Message, Placement, Sampling
 
 if TYPE_CHECKING:
     from offtui.gguf.header import Header
     from offtui.gguf.library import ModelFile
     from offtui.models.shelf import ShelfView
-    from offtui.planner.view import PlanView
+    from offtui.planner.view import NoPlan, PlanView
     from offtui.store.remembered import LoadTime
 
 Listener = Callable[[SessionState, Occurrence], None]
@@ -62,8 +62,12 @@ class Planning(Protocol):
         """What the session tells."""
         ...
 
-    def observe(self, sample: Sample) -> None:
-        """What the sampler saw."""
+    def study(self, spec: LoadSpec | None) -> None:
+        """Plan a load that is only thought of; ``None``: the session's own again."""
+        ...
+
+    def rest(self, placement: Placement, layers: int) -> None:
+        """The dial points there."""
         ...
 
     def close(self) -> None:
@@ -138,6 +142,14 @@ class Desk(Protocol):
         """Copy to the clipboard; a word about where it went."""
         ...
 
+    def study(self, spec: LoadSpec | None) -> None:
+        """Have a load planned that is only thought of; ``None``: the session's own again."""
+        ...
+
+    def rest(self, placement: Placement, layers: int) -> None:
+        """The dial points there."""
+        ...
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -147,7 +159,7 @@ class Ports:
     watch: Callable[[Callable[[Sample], None], Callable[[], float], Callable[[], int | None]], Watch]
     """Listener, interval in seconds, pid of the worker."""
     library: "Callable[[Callable[[ShelfView], None]], Shelving]"
-    planner: "Callable[[Callable[[PlanView], None]], Planning] | None" = None
+    planner: "Callable[[Callable[[PlanView | NoPlan], None]], Planning] | None" = None
     """``None``: there are no plans."""
     memory: Memory | None = None
     """Made before the first paint, as it says what to load. ``None``: nothing is remembered."""

@@ -9,7 +9,7 @@ from offtui import paths
 from offtui.errors import UsageError
 from offtui.options import Options
 from offtui.protocol.facts import LayerCount
-from offtui.protocol.spec import CacheType, FlashAttn, LoadSpec, Sampling
+from offtui.protocol.spec import CacheType, FlashAttn, LoadSpec, Sampling, Strategy
 from offtui.text import clean_line
 from offtui.units import parse_size
 
@@ -28,16 +28,25 @@ class Settings(msgspec.Struct, frozen=True):
         """What the command line asks for."""
         return cls(options, options.load_spec(), options.sampling)
 
-    def with_layers(self, layers: int | None) -> "Settings":
-        """The same model under another split."""
-        return self._load(n_gpu_layers=layers)
+    def with_layers(self, layers: int | None, placement: Strategy | None = None) -> "Settings":
+        """The same model under another split, and another placement where one is given."""
+        return self._load(n_gpu_layers=layers, placement=self.spec.placement if placement is None else placement)
+
+    def with_placement(self, text: str) -> "Settings":
+        """The same model, with as much of this placement as fits."""
+        if text not in get_args(Strategy):
+            names = ", ".join(get_args(Strategy))
+            raise UsageError(f"/placement takes one of {names}, not {clean_line(text, 40)!r}.")
+        return self._load(n_gpu_layers=None, placement=text)
 
     def with_model(self, path: Path) -> "Settings":
         """Another model: the split is chosen anew, the rest stays."""
         if str(path) == self.spec.model:
             return self
         options = self.opened_with
-        spec = msgspec.structs.replace(self.spec, model=str(path), n_gpu_layers=None, n_ctx=options.n_ctx)
+        spec = msgspec.structs.replace(
+            self.spec, model=str(path), n_gpu_layers=None, placement=options.placement, n_ctx=options.n_ctx
+        )
         return msgspec.structs.replace(self, spec=spec)
 
     def with_guide(self) -> "Settings":

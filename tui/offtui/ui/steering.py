@@ -9,7 +9,7 @@ from offtui import paths
 from offtui.engine.moves import MoveBegan, MoveFailed
 from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.protocol.events import Loaded
-from offtui.protocol.spec import LoadSpec, Message
+from offtui.protocol.spec import LoadSpec, Message, Placement, Strategy
 from offtui.store.remembered import LoadTime, applied
 from offtui.ui import wording
 from offtui.ui.ports import Engine, Memory
@@ -38,10 +38,11 @@ class Steering:
         self._is_fallback = False
         """What is coming up is what was up before, as the wish failed."""
 
-    def attach(self, engine: Engine) -> None:
-        """Take the session over and have the first model loaded."""
+    def attach(self, engine: Engine, *, load: bool = True) -> None:
+        """Take the session over, and have the first model loaded."""
         self._engine = engine
-        engine.want(self.settings.spec)
+        if load:
+            engine.want(self.settings.spec)
 
     def note(self, state: SessionState, occurrences: Sequence[Occurrence] = ()) -> None:
         """Remember what worked; where a move did not, the settings are those of what is up before and after it."""
@@ -67,9 +68,20 @@ class Steering:
         elif state.phase is Phase.CRASHED and not self._came_up and not _is_cancelled(state):
             self._failed.append(self.settings.spec)
 
-    def layers(self, layers: int | None) -> None:
-        """The same model under another split."""
-        self._want(self.settings.with_layers(layers))
+    def layers(self, layers: int | None, placement: Strategy | None = None) -> None:
+        """The same model under another split, and another placement where one is given."""
+        self._want(self.settings.with_layers(layers, placement))
+
+    def load(self, path: Path, layers: int | None, placement: Strategy) -> None:
+        """Another model under a split, with the other settings it had the last time."""
+        self._want(self.about(path).with_layers(layers, placement))
+
+    def about(self, path: Path) -> Settings:
+        """The settings that a model would be loaded with."""
+        settings = self.settings.with_model(path)
+        if settings is not self.settings:
+            settings = self._recalled(settings, settings.opened_with.told - {"n_gpu_layers"})
+        return settings
 
     def layers_text(self, text: str, state: SessionState) -> None:
         """The split as it was typed.
@@ -77,14 +89,14 @@ class Steering:
         Raises:
             UsageError: it cannot be meant.
         """
-        self.layers(parse_layers(text, state.loaded.layers if state.loaded else None))
+        loaded = state.loaded
+        layers = parse_layers(text, loaded.layers if loaded else None)
+        # a number is one of the placement that is up, whichever it turned out to be
+        self.layers(layers, loaded.spec.placement if loaded is not None and layers is not None else None)
 
     def model(self, path: Path) -> None:
         """Another model, with the settings it had the last time."""
-        settings = self.settings.with_model(path)
-        if settings is not self.settings:
-            settings = self._recalled(settings, settings.opened_with.told - {"n_gpu_layers"})
-        self._want(settings)
+        self._want(self.about(path))
 
     def model_text(self, text: str) -> None:
         """A model by the path typed.
@@ -149,9 +161,9 @@ class Steering:
         if self._engine is not None:
             self._engine.stop()
 
-    def price(self, layers: int) -> str:
+    def price(self, layers: int, placement: Placement) -> str:
         """What it would cost to have so many layers offloaded; empty where that is unknown."""
-        return self._price(self.settings.with_layers(layers).spec)
+        return self._price(self.settings.with_layers(layers, placement).spec)
 
     def _price(self, spec: LoadSpec) -> str:
         if self._memory is None:
@@ -187,6 +199,7 @@ class Steering:
 
 _OF_THE_LOAD: Mapping[str, tuple[str, Callable[[Settings, str], Settings]]] = {
     "set.ctx": ("context", Settings.with_context),
+    "set.placement": ("placement", Settings.with_placement),
     "set.kv": ("KV cache", Settings.with_cache),
     "set.fa": ("flash attention", Settings.with_flash_attention),
     "set.ubatch": ("ubatch", Settings.with_ubatch),

@@ -5,8 +5,9 @@ from pathlib import PurePath
 
 from offtui.engine.state import Progress, SessionState
 from offtui.protocol.facts import Failure
-from offtui.protocol.spec import LoadSpec
+from offtui.protocol.spec import LoadSpec, Strategy
 from offtui.text import clean_line
+from offtui.ui.widgets.strip import Split
 from offtui.units import UNKNOWN
 
 _STEPS = {
@@ -46,15 +47,24 @@ def file_name(path: str) -> str:
     return clean_line(PurePath(path).name.removesuffix(".gguf"), 80)
 
 
-def layers_text(state: SessionState, draft: int | None = None) -> str:
-    """``28/37 layers``; with a draft ``28→30/37 layers``; where less was got than asked ``4/37 layers (asked 8)``."""
+def layers_text(state: SessionState, draft: Split | None = None) -> str:
+    """``28/37 layers``; with a draft ``28→30/37 layers``; where less was got than asked ``4/37 layers (asked 8)``.
+
+    With another placement than whole layers ``28/37 layers, ffn of 9 in RAM``.
+    """
     if state.loaded is None:
         return f"{UNKNOWN} layers"
-    layers = state.loaded.layers
-    if draft is not None and draft != layers.got:
-        return f"{layers.got}→{draft}/{layers.max} layers"
+    layers, placed = state.loaded.layers, state.loaded.spec.placement
+    if draft is not None and (draft.layers, draft.placement) != (layers.got, placed):
+        turned = f"{layers.got}→{draft.layers}" if draft.layers != layers.got else f"{draft.layers}"
+        return f"{turned}/{layers.max} layers{_kept(draft.layers, layers.max, draft.placement)}"
     asked = f" (asked {layers.asked})" if layers.asked != layers.got else ""
-    return f"{layers.got}/{layers.max} layers{asked}"
+    return f"{layers.got}/{layers.max} layers{_kept(layers.got, layers.max, placed)}{asked}"
+
+
+def _kept(layers: int, most: int, placement: Strategy) -> str:
+    """What of the other layers stays in RAM."""
+    return f", {placement} of {most - layers} in RAM" if placement in ("ffn", "experts") and 0 < layers < most else ""
 
 
 def no_device_text(state: SessionState) -> str:

@@ -2,7 +2,7 @@
 
 import ctypes
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,6 +114,7 @@ class Loader:
         header = self._read_header()
         self._step("plan")
         devices = llama.all_device_facts()
+        before = {device.name: device.free for device in devices}
         n_ctx = self._context_length(header)
         decision = self._decide(header, devices, n_ctx)
         spec = msgspec.structs.replace(
@@ -134,6 +135,7 @@ class Loader:
         self._step("warmup")
         self._warm_up(context, vocab)
         loaded = self._truth(model, context, spec, header, started, template)
+        loaded = msgspec.structs.replace(loaded, overhead=_overhead(before, loaded))
         return LoadedModel(model, context, vocab, template, loaded)
 
     def _step(self, step: LoadStep, fraction: float = 0.0) -> None:
@@ -323,6 +325,17 @@ class Loader:
             ram_ladder=tuple(_unmapped(row, spec) for row in self._rows),
             can_think=template.knows_thinking,
         )
+
+
+def _overhead(before: Mapping[str, int | None], loaded: Loaded) -> dict[str, int]:
+    """What is gone of each device's memory and is in no buffer; of RAM nobody can say."""
+    ours = {entry.name: entry.total for entry in loaded.devices if entry.kind == "gpu"}
+    found: dict[str, int] = {}
+    for device in loaded.memory:
+        had = before.get(device.name)
+        if device.name in ours and ours[device.name] and had is not None and device.free is not None:
+            found[device.name] = had - device.free - ours[device.name]
+    return found
 
 
 def _unmapped(row: Row, spec: LoadSpec) -> int:

@@ -15,7 +15,7 @@ from offtui import paths
 from offtui.engine.state import Phase, SessionState
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
-from offtui.ui.messages import Flashed, LibraryRead, ModelChosen, PaneLeft
+from offtui.ui.messages import Flashed, LibraryRead, ModelChosen, ModelStudied, PaneLeft
 from offtui.ui.ports import Shelving
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.rowlist import RowList
@@ -91,6 +91,12 @@ class ModelsPane(Vertical):
         box = self.query_one("#models-filter", Input)
         box.display = True
         box.focus()
+
+    def action_study(self) -> None:
+        """The dial on the file under the cursor, without loading it."""
+        entry = self._under_cursor
+        if entry is not None:
+            self.post_message(ModelStudied(entry.file.path))
 
     def action_details(self) -> None:
         """Show or hide what is known of the file under the cursor."""

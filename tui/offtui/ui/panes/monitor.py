@@ -13,6 +13,7 @@ from offtui.monitor.graph import Style, render, samples_per_column
 from offtui.monitor.history import Series
 from offtui.monitor.sample import Sample
 from offtui.protocol.facts import Timings
+from offtui.protocol.spec import Placement
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
 from offtui.ui.devices import DeviceUse, RamUse, device_uses, ram_use
@@ -37,6 +38,7 @@ class MonitorPane(Vertical, can_focus=True):
     session: var[SessionState] = var(SessionState())
     sample: var[Sample | None] = var[Sample | None](None)
     draft: var[int | None] = var[int | None](None)
+    placement: var[Placement] = var[Placement]("layers")
     plan: "var[PlanView | None]" = var["PlanView | None"](None)
 
     def __init__(self, *, graph: str = "braille", id: str | None = None) -> None:
@@ -70,6 +72,10 @@ class MonitorPane(Vertical, can_focus=True):
 
     def watch_draft(self) -> None:
         """Show what the devices would hold with the dial's draft."""
+        self._paint()
+
+    def watch_placement(self) -> None:
+        """Likewise with another placement."""
         self._paint()
 
     def on_resize(self) -> None:
@@ -137,7 +143,9 @@ class MonitorPane(Vertical, can_focus=True):
         if plan is None or loaded is None or draft is None or plan.spec.model != loaded.spec.model:
             return None
         index = next((index for index, budget in enumerate(plan.budgets) if budget.name == device), None)
-        return None if index is None or draft > plan.most else plan.rows[draft].devices[index].total
+        return (
+            None if index is None or draft > plan.most else plan.under(self.placement).rows[draft].devices[index].total
+        )
 
     def _speed(self, width: int) -> Content:
         turn = self.session.turn

@@ -1,13 +1,13 @@
 """What the dial shows of a plan: the curves around the strip, and the figures of the count it points at. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from textual.content import Content
 
 from offtui.monitor.graph import Style
 from offtui.text import clean_line
-from offtui.ui.widgets.draw import layer_cell, layer_strip
+from offtui.ui.widgets.strip import Strip, strip_row
 
 if TYPE_CHECKING:
     from offtui.planner.view import PlanRow, PlanView
@@ -20,6 +20,8 @@ LEGEND = (
     ("□", "$accent", "would come, ▪ would go"),
     ("×", "$error", "does not fit"),
 )
+KEPT = {"ffn": ("▄", "$ours", "but for its FFN, ▖ would"), "experts": ("▞", "$ours", "but for experts, ▝ would")}
+"""Likewise of a placement other than whole layers."""
 """Sign, its style, what it means."""
 LEGEND_WIDTH = 30
 """Columns it takes."""
@@ -32,7 +34,7 @@ class Seen:
     """Rows of each part."""
 
     curve: list[Content]
-    strip: list[Content]
+    strip: Content
     need: list[Content]
     figures: list[Content]
     hints: int
@@ -54,39 +56,35 @@ class Prospect:
     def __init__(self, graph: str) -> None:
         self._style: Style = cast(Literal["braille", "block", "ascii"], graph)
 
-    def look(self, plan: "PlanView", width: int, room: int, got: int, asked: int, here: int, draft: int | None) -> Seen:
+    def look(self, plan: "PlanView", width: int, room: int, strip: Strip, here: int | None) -> Seen:
         """The rows for ``width`` cells and at most about ``room`` rows with the number and the hint.
 
         Args:
             plan: of the model that is turned.
             width: cells.
             room: rows.
-            got: layers on the devices.
-            asked: layers asked for.
-            here: the count that is loaded, or was wanted.
-            draft: where the dial points; ``None``: at ``here``.
+            strip: what lies where, and where the dial points.
+            here: the count that is loaded, or was wanted; ``None``: it is another placement's.
         """
-        from offtui.ui.widgets.curve import Axis, axis_strip, first_too_much, need_rows, speed_rows, top_of
+        from offtui.ui.widgets.curve import Axis, first_too_much, need_rows, speed_rows, top_of
 
         axis = Axis(plan.most, width)
-        limit = first_too_much(plan) - 1
-        if axis.step:
-            strip = [axis_strip(axis, lambda layer: layer_cell(layer, got, asked, draft, limit))]
-        else:
-            strip = layer_strip(width, got, asked, draft, plan.most, limit)
-        figures = figure_lines(plan, plan.rows[min(max(here if draft is None else draft, 0), plan.most)], draft)
-        rest = room - 1 - len(strip) - len(figures)
+        draft = strip.draft.layers if strip.draft is not None else None
+        row = strip_row(axis, replace(strip, limit=first_too_much(plan) - 1))
+        at = draft if draft is not None else plan.choice if here is None else here
+        figures = figure_lines(plan, plan.rows[min(max(at, 0), plan.most)], draft)
+        rest = room - 2 - len(figures)
         hints = 2 if rest >= 9 else 1 if rest >= 1 else 0
         rest -= hints
         if rest < 2:
-            return Seen([], strip, [], figures, hints, "")
+            return Seen([], row, [], figures, hints, "")
         need = 3 if rest >= 10 else 2 if rest >= 6 else 1 if rest >= 3 else 0
         curve = min(rest - need, MOST_ROWS)
         top = top_of(plan)
         speeds = speed_rows(plan, axis, curve, self._style, here, draft)
         return Seen(
-            _with_legend(speeds, width - axis.columns) if self._style != "ascii" else speeds,
-            strip,
+            _with_legend(speeds, width - axis.columns, plan.placement) if self._style != "ascii" else speeds,
+            row,
             need_rows(plan, axis, need, self._style, draft) if need else [],
             figures,
             hints,
@@ -94,12 +92,13 @@ class Prospect:
         )
 
 
-def _with_legend(rows: list[Content], room: int) -> list[Content]:
+def _with_legend(rows: list[Content], room: int, placement: str) -> list[Content]:
     """The rows with what the signs mean beside them, where there is room for it."""
-    if len(rows) < len(LEGEND) or room < LEGEND_WIDTH:
+    legend = (*LEGEND[:-1], KEPT[placement], LEGEND[-1]) if placement in KEPT else LEGEND
+    if len(rows) < len(legend) or room < LEGEND_WIDTH:
         return rows
-    above = len(rows) - len(LEGEND)
-    beside = [Content.assemble("   ", (sign, look), (f" {word}", "$quiet")) for sign, look, word in LEGEND]
+    above = len(rows) - len(legend)
+    beside = [Content.assemble("   ", (sign, look), (f" {word}", "$quiet")) for sign, look, word in legend]
     return rows[:above] + [Content.assemble(row, note) for row, note in zip(rows[above:], beside, strict=True)]
 
 

@@ -6,11 +6,13 @@ from textual.reactive import var
 from offtui.engine.moves import Move
 from offtui.engine.state import Phase, SessionState
 from offtui.monitor.sample import Sample
+from offtui.protocol.spec import Placement
 from offtui.text import clean_line
 from offtui.ui import moving, wording
 from offtui.ui.devices import DeviceUse, device_uses
 from offtui.ui.widgets.draw import progress_bar, small_bar
 from offtui.ui.widgets.line import Line
+from offtui.ui.widgets.strip import Split
 from offtui.units import count_text, gib, rate_text
 
 NAME = 16
@@ -24,6 +26,7 @@ class StatusLine(Line):
     session: var[SessionState] = var(SessionState())
     sample: var[Sample | None] = var[Sample | None](None)
     draft: var[int | None] = var[int | None](None)
+    placement: var[Placement] = var[Placement]("layers")
 
     def watch_session(self) -> None:
         """Show the new state; while an answer is written only with the samples, so that the row does not flicker."""
@@ -39,6 +42,10 @@ class StatusLine(Line):
 
     def watch_draft(self) -> None:
         """Show where the dial points."""
+        self._paint()
+
+    def watch_placement(self) -> None:
+        """Likewise with another placement."""
         self._paint()
 
     def on_resize(self) -> None:
@@ -61,11 +68,12 @@ class StatusLine(Line):
 
     def _paint(self) -> None:
         self._phase, self._move = self.session.phase, self.session.move
-        self.show(status(self.session, self.sample, self.draft, max(self.size.width - 2, 0), self._most))
+        draft = None if self.draft is None else Split(self.draft, self.placement)
+        self.show(status(self.session, self.sample, draft, max(self.size.width - 2, 0), self._most))
 
 
 def status(
-    state: SessionState, sample: Sample | None, draft: int | None, width: int, most: int | None = None
+    state: SessionState, sample: Sample | None, draft: Split | None, width: int, most: int | None = None
 ) -> Content:
     """The line for ``width`` cells. ``most``: layers there are, where nothing is loaded in the course of a move."""
     if state.move is not None and state.phase not in (Phase.CRASHED, Phase.CLOSED):
@@ -116,7 +124,7 @@ def _moving(state: SessionState, move: Move, most: int | None, width: int) -> Co
     return _fit(parts, width)
 
 
-def _parts(state: SessionState, sample: Sample | None, draft: int | None) -> list[tuple[int, Content]]:
+def _parts(state: SessionState, sample: Sample | None, draft: Split | None) -> list[tuple[int, Content]]:
     style = "$accent bold" if draft is not None else ""
     parts = [
         (1, Content.styled(wording.model_name(state), "$secondary")),

@@ -57,8 +57,7 @@ class MainScreen(SteeredScreen):
         take_mail: Callable[[], Mail | None],
         memory: Memory | None = None,
     ) -> None:
-        super().__init__(options, memory)
-        self._desk = desk
+        super().__init__(options, memory, desk)
         self._take_mail = take_mail
         self._quitting = Arming()
         self.answers: list[TurnEnded] = []
@@ -77,13 +76,15 @@ class MainScreen(SteeredScreen):
             with Vertical(id="side") as side:
                 side.display = "side" in columns
                 yield MonitorPane(graph=self._options.config.graph, id="monitor").data_bind(
-                    MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.plan
+                    MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.placement, MainScreen.plan
                 )
                 yield DialPane(graph=self._options.config.graph, price=self.steering.price, id="dial").data_bind(
-                    MainScreen.session, MainScreen.plan
+                    MainScreen.session, MainScreen.plan, MainScreen.study, MainScreen.trouble
                 )
                 yield LedgerPane(id="ledger").data_bind(MainScreen.session, MainScreen.plan)
-        yield StatusLine(id="status").data_bind(MainScreen.session, MainScreen.sample, MainScreen.draft)
+        yield StatusLine(id="status").data_bind(
+            MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.placement
+        )
         yield KeyFooter(dict(self._keys), id="footer")
 
     def on_mount(self) -> None:
@@ -118,14 +119,6 @@ class MainScreen(SteeredScreen):
         """The library has changed."""
         self.query_one(ModelsPane).on_library_read(message)
 
-    def on_flashed(self, message: messages.Flashed) -> None:
-        """A pane has something to say."""
-        self.flash(message.text, message.style)
-
-    def on_draft_moved(self, message: messages.DraftMoved) -> None:
-        """The dial was turned."""
-        self.draft = message.layers
-
     def watch_session(self, before: SessionState, after: SessionState) -> None:
         """Pump while an answer is written; other keys may matter now."""
         if self.is_mounted and before.phase is not after.phase:
@@ -149,6 +142,7 @@ class MainScreen(SteeredScreen):
 
     def on_model_chosen(self, message: messages.ModelChosen) -> None:
         """Another model; the chat goes on with it."""
+        self.leave_study()
         self.steering.model(message.path)
         self.action_leave_pane()
 

@@ -1,16 +1,15 @@
 """The dial's curves: tokens per second and memory over all layer counts, on the columns of the strip. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
 
 from offtui.monitor.graph import Style, render, samples_per_column
 from offtui.planner.view import PlanRow, PlanView
+from offtui.ui.widgets.strip import Cell, joined
 
 _EMPTY_BRAILLE = 0x2800
-Cell = tuple[str, str]
-"""A character and its style."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def speed_rows(
     for count, look in ((here, "$primary bold"), (draft, "$accent bold")):
         if count is not None and 0 <= count <= axis.most:
             _mark(cells, axis, view.rows[count], top, style, look)
-    return [_joined(row) for row in cells]
+    return [joined(row) for row in cells]
 
 
 def need_rows(view: PlanView, axis: Axis, height: int, style: Style, draft: int | None) -> list[Content]:
@@ -99,18 +98,8 @@ def need_rows(view: PlanView, axis: Axis, height: int, style: Style, draft: int 
             else:
                 look = "$accent" if counts[column] == draft else "$ours"
                 cells.append((character if style != "ascii" else "#", look))
-        rows.append(_joined(cells))
+        rows.append(joined(cells))
     return rows
-
-
-def axis_strip(axis: Axis, look: Callable[[int], Cell]) -> Content:
-    """The strip with each layer on the columns of its count; before the first, the place of no layer at all."""
-    cells: list[Cell] = [(" ", "")] * axis.step
-    for layer in range(1, axis.most + 1):
-        character, style = look(layer)
-        gap = 1 if axis.step > 2 else 0
-        cells += [(character, style)] * (axis.step - gap) + [(" ", "")] * gap
-    return _joined(cells)
 
 
 def _between(values: Sequence[float], place: float) -> float:
@@ -138,17 +127,6 @@ def _mark(cells: list[list[Cell]], axis: Axis, row: PlanRow, top: float, style: 
     level = min(int(row.rate.value / top * height), height - 1)
     marks = "*o" if style == "ascii" else "●○"
     cells[height - 1 - level][axis.column(row.n_gpu_layers)] = (marks[0] if row.runs else marks[1], look)
-
-
-def _joined(cells: Sequence[Cell]) -> Content:
-    """One row, neighbours of one style together."""
-    parts: list[Cell] = []
-    for character, style in cells:
-        if parts and parts[-1][1] == style:
-            parts[-1] = (parts[-1][0] + character, style)
-        else:
-            parts.append((character, style))
-    return Content.assemble(*parts)
 
 
 def first_too_much(view: PlanView) -> int:

@@ -1,6 +1,4 @@
-"""Bars and the dial's strip as text: pure functions, one cell per character."""
-
-from collections.abc import Sequence
+"""Bars as text: pure functions, one cell per character."""
 
 from textual.content import Content
 
@@ -50,32 +48,3 @@ def progress_bar(width: int, share: float) -> Content:
     """A share 0…1 as a thin line."""
     done = round(min(max(share, 0.0), 1.0) * width)
     return Content.assemble(("━" * done, "$primary"), ("─" * (width - done), "$line"))
-
-
-def layer_strip(
-    width: int, got: int, asked: int, draft: int | None, most: int, limit: int | None = None
-) -> list[Content]:
-    """The dial: a cell per layer, the output layer first, as many lines of the same length as it takes."""
-    cells = [layer_cell(layer, got, asked, draft, limit) for layer in range(1, most + 1)]
-    lines = -(-len(cells) // max(1, width)) or 1
-    per_line = max(1, -(-len(cells) // lines))
-    return [_joined(cells[start : start + per_line]) for start in range(0, len(cells), per_line)]
-
-
-def layer_cell(layer: int, got: int, asked: int, draft: int | None, limit: int | None) -> tuple[str, str]:
-    """One layer, its character and style; ``limit`` is the last that the plan says fits.
-
-    ``■`` lies on a device, ``▫`` was asked for but is not there, ``□`` would come with the draft, ``▪`` would go,
-    ``·`` stays in RAM, ``×`` does not fit.
-    """
-    if layer <= got:
-        return ("▪", "$accent") if draft is not None and layer > draft else ("■", "$ours")
-    if limit is not None and layer > limit:
-        return ("×", "$error" if draft is not None and layer <= draft else "$quiet")
-    if draft is not None:
-        return ("□", "$accent") if layer <= draft else ("·", "$quiet")
-    return ("▫", "$warning") if layer <= asked else ("·", "$quiet")
-
-
-def _joined(cells: Sequence[tuple[str, str]]) -> Content:
-    return Content.assemble(*cells)
