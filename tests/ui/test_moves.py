@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from offtui.engine.moves import Move, MoveBegan, Moved, MoveEnded, MoveFailed, MoveStep, Progress
 from offtui.engine.state import Phase, SessionState, TurnState
+from offtui.protocol.events import LoadFailed
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
 from offtui.ui.panes.status import status
@@ -123,3 +124,31 @@ async def test_the_kind_of_the_cache_changes_while_an_answer_is_written_and_the_
         assert (wanted.type_k, wanted.flash_attn, wanted.n_ubatch, wanted.n_threads) == ("q8_0", "on", 64, 2)
         answer = told(screen, "assistant")[0]
         await screen.until(lambda: len(told(screen, "assistant")[0]) > len(answer))
+
+
+async def test_what_did_not_fit_is_fitted_with_one_key() -> None:
+    async with with_worker(*ANSWERING, "--do-layers", "9:load:out_of_memory") as screen:
+        await answering(screen)
+        await screen.ask("/ngl 9")
+        await screen.until(lambda: bool(told(screen, "error")))
+        assert told(screen, "error")[-1].endswith("F6 loads what fits of it.")
+        await screen.until(lambda: screen.app.main.session.move is None)
+        await screen.until(lambda: "F6 fit it" in screen.line("footer"))
+        await screen.press("f6")
+        await screen.until(lambda: any(text.startswith("Fitting: as many") for text in told(screen, "notice")))
+        assert screen.app.main.steering.settings.spec.n_gpu_layers is None
+        assert not screen.app.main.steering.can_fit
+        await screen.until(lambda: "fit it" not in screen.line("footer"))
+
+
+async def test_a_first_load_that_does_not_fit_is_fitted_too() -> None:
+    async with with_recorder() as (screen, engine):
+        failure = Failure("out_of_memory", "A device ran out of memory.")
+        engine.say(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], failure=failure), LoadFailed(failure))
+        await screen.until(lambda: bool(told(screen, "error")))
+        assert "F6 loads what fits of it. ^L loads" in told(screen, "error")[-1]
+        await screen.ask("/fit")
+        await screen.until(lambda: len(engine.wanted) == 2)
+        assert engine.wanted[-1].vram_margin == 2**30
+        await screen.ask("/fit")
+        assert len(engine.wanted) == 2

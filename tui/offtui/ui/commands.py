@@ -40,6 +40,8 @@ class Situation:
     way_back: str = ""
     """What going back would load; empty: nothing."""
     has_turns: bool = False
+    can_fit: bool = False
+    """The last wish failed for want of memory."""
     moving: bool = False
     """On the way to another load of the same model."""
 
@@ -62,6 +64,10 @@ def _has_turns(situation: Situation) -> bool:
 
 def _fallen(situation: Situation) -> bool:
     return situation.phase in (Phase.CRASHED, Phase.EMPTY)
+
+
+def _can_fit(situation: Situation) -> bool:
+    return situation.can_fit
 
 
 def _has_device(situation: Situation) -> bool:
@@ -111,6 +117,14 @@ COMMANDS: tuple[Command, ...] = (
         action="go_back",
         slash="back",
         applies=_fallen,
+    ),
+    Command(
+        id="session.fit",
+        title="Load what fits of what did not",
+        keys=("f6",),
+        action="fit",
+        slash="fit",
+        applies=_can_fit,
     ),
     Command(
         id="dial.open",
@@ -281,6 +295,8 @@ def footer(situation: Situation) -> list[tuple[Command, str]]:
         chosen.append((back, "stop") if not situation.pane_open else (BY_ID["app.interrupt"], "stop"))
     elif situation.phase is Phase.CRASHED and situation.way_back:
         chosen.append((BY_ID["session.go_back"], f"load {situation.way_back}"))
+    if situation.can_fit and not situation.moving and situation.phase is not Phase.LOADING:
+        chosen.append((BY_ID["session.fit"], "fit it"))
     for id in _FOOTERS.get(situation.focus, _FOOTERS[Where.ANYWHERE]):
         command = BY_ID[id]
         if command.applies(situation):

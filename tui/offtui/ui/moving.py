@@ -41,13 +41,14 @@ class MoveTale:
             self._loaded = event
         return self._active
 
-    def hear(self, event: Moving) -> Said | None:
-        """What a step of a move gives to say."""
+    def hear(self, event: Moving, way_to_fit: str = "") -> Said | None:
+        """What a step of a move gives to say; ``way_to_fit`` is what to do where memory was short."""
         match event:
             case MoveBegan(beside=beside):
                 self._active, self._beside, self._loaded = True, beside, None
             case MoveFailed(failure=failure):
-                return _failed(failure, STILL_UP if self._beside else COMES_BACK)
+                rest = STILL_UP if self._beside else COMES_BACK
+                return _failed(failure, f"{rest} {way_to_fit}".rstrip())
             case MoveEnded(moved=moved):
                 loaded, self._loaded, self._active = self._loaded, None, False
                 if loaded is not None:

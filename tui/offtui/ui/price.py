@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from offtui.engine.overlap import same_model
 from offtui.engine.state import SessionState
 from offtui.planner.price import load_seconds
 from offtui.protocol.events import Loaded
@@ -21,7 +20,7 @@ def price_text(state: SessionState, spec: LoadSpec, timed: Sequence[LoadTime], r
         read_rate: bytes of a file per second of a load, of other models.
     """
     loaded = state.loaded
-    if loaded is None or not same_model(loaded, spec) or not loaded.ladder:
+    if loaded is None or loaded.spec.model != spec.model or not loaded.ladder:
         return ""
     layers = loaded.layers.got if spec.n_gpu_layers is None else spec.n_gpu_layers
     vram = loaded.ladder[min(max(layers, 0), len(loaded.ladder) - 1)]

@@ -2,19 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from offtui import paths
 from offtui.engine.moves import MoveBegan, MoveFailed
-from offtui.engine.state import Occurrence, Phase, SessionState
-from offtui.protocol.events import Loaded
+from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
+from offtui.errors import UsageError
+from offtui.protocol.events import Loaded, LoadFailed
+from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec, Message, Placement, Strategy
 from offtui.store.remembered import LoadTime, applied
 from offtui.ui import wording
 from offtui.ui.ports import Engine, Memory
 from offtui.ui.price import price_text
 from offtui.ui.settings import Settings, model_path, parse_layers
+
+if TYPE_CHECKING:
+    from offtui.planner.view import PlanView
 
 
 class Steering:
@@ -37,6 +43,10 @@ class Steering:
         """Of the last move."""
         self._is_fallback = False
         """What is coming up is what was up before, as the wish failed."""
+        self._layers: int | None = None
+        """That the last wish was loaded with."""
+        self._short: LoadSpec | None = None
+        """The last wish, where a device or the RAM had too little memory for it."""
 
     def attach(self, engine: Engine, *, load: bool = True) -> None:
         """Take the session over, and have the first model loaded."""
@@ -52,8 +62,12 @@ class Steering:
                 case MoveBegan(target=target):
                     self._target = target
                 case Loaded() if not self._is_fallback:
+                    self._layers = occurrence.layers.asked
                     self._remember(occurrence)
-                case MoveFailed():
+                case LoadFailed(failure=failure) | WorkerEnded(failure=failure) if failure is not None:
+                    self._note_failure(failure, self.settings.spec)
+                case MoveFailed(failure=failure):
+                    self._note_failure(failure, self.settings.spec)
                     self._is_fallback = True
                     if self.settings.spec == self._target and state.wanted is not None:
                         self.settings = msgspec.structs.replace(self.settings, spec=state.wanted)
@@ -67,6 +81,35 @@ class Steering:
             self._failed.clear()
         elif state.phase is Phase.CRASHED and not self._came_up and not _is_cancelled(state):
             self._failed.append(self.settings.spec)
+
+    @property
+    def can_fit(self) -> bool:
+        """Whether the last wish failed for want of memory."""
+        return self._short is not None
+
+    def fit(self, plan: "PlanView | None") -> str:
+        """Load the next smaller thing than the one that did not fit; what it is, and why.
+
+        Raises:
+            UsageError: nothing smaller fits, or nothing failed for want of memory.
+        """
+        from offtui.memory import ram_available
+        from offtui.planner.fitting import fit_below
+
+        short = self._short
+        if short is None:
+            raise UsageError("Nothing has failed for want of memory.")
+        of_it = plan if plan is not None and plan.spec.model == short.model else None
+        fitting = fit_below(of_it, short, ram_available())
+        if fitting is None:
+            raise UsageError("By the plan nothing smaller of this model fits; take a smaller quantisation.")
+        self._want(msgspec.structs.replace(self.settings, spec=fitting.spec))
+        return fitting.why
+
+    def _note_failure(self, failure: Failure, wanted: LoadSpec) -> None:
+        if failure.kind == "out_of_memory":
+            layers = self._layers if wanted.n_gpu_layers is None else wanted.n_gpu_layers
+            self._short = msgspec.structs.replace(wanted, n_gpu_layers=layers)
 
     def layers(self, layers: int | None, placement: Strategy | None = None) -> None:
         """The same model under another split, and another placement where one is given."""
@@ -192,6 +235,7 @@ class Steering:
 
     def _want(self, settings: Settings) -> None:
         self.settings = settings
+        self._short = self._layers = None
         self._came_up = self._is_fallback = False
         if self._engine is not None:
             self._engine.want(settings.spec)

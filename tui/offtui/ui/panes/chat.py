@@ -165,8 +165,15 @@ class ChatPane(Vertical):
         """Say that a command could not be meant."""
         self._add(Entry(self._new_id(), "error", text))
 
-    def hear(self, occurrences: Sequence[Occurrence], way_back: str) -> None:
-        """Take in what happened, in order. ``way_back``: a sentence about the key that loads the last good model."""
+    def hear(self, occurrences: Sequence[Occurrence], way_back: str, way_to_fit: str = "") -> None:
+        """Take in what happened, in order.
+
+        Args:
+            occurrences: all since the last time.
+            way_back: a sentence about the key that loads the last good model.
+            way_to_fit: one about the key that loads what fits, where memory was short.
+        """
+        way_back = " ".join(part for part in (way_to_fit, way_back) if part)
         for occurrence in occurrences:
             match occurrence:
                 case Piece():
@@ -182,7 +189,7 @@ class ChatPane(Vertical):
                 case WorkerEnded(failure=failure):
                     self._gone(failure, way_back)
                 case _ if isinstance(occurrence, Moving):
-                    self._moved(occurrence)
+                    self._moved(occurrence, way_to_fit)
                 case _:
                     pass
 
@@ -235,8 +242,8 @@ class ChatPane(Vertical):
                 self.notice(clean_line(text))
         self._noticed = event.notices
 
-    def _moved(self, occurrence: Moving) -> None:
-        said = self._tale.hear(occurrence)
+    def _moved(self, occurrence: Moving, way_to_fit: str) -> None:
+        said = self._tale.hear(occurrence, way_to_fit)
         if said is not None and (said.role == "error" or self.conversation.turns):
             self._add(Entry(self._new_id(), said.role, said.text))
 

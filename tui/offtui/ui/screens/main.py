@@ -108,7 +108,7 @@ class MainScreen(SteeredScreen):
         self.chat.as_before = self.steering.as_before
         self.query_one(KeyFooter).hear(mail.occurrences)
         self.answers += [fact for fact in mail.occurrences if isinstance(fact, TurnEnded)]
-        self.chat.hear(mail.occurrences, self.way_back())
+        self.chat.hear(mail.occurrences, self.way_back(), self.way_to_fit())
         self.session = mail.state
 
     def on_sample_taken(self, message: messages.SampleTaken) -> None:
@@ -368,6 +368,7 @@ class MainScreen(SteeredScreen):
             has_device=has_device(self.session),
             way_back=self.steering.way_back_name(),
             has_turns=bool(self.chat.conversation.turns),
+            can_fit=self.steering.can_fit,
             moving=self.session.move is not None,
         )
 
@@ -378,4 +379,4 @@ class MainScreen(SteeredScreen):
 
 def _keys_of_state(state: SessionState) -> tuple[object, ...]:
     """What decides which keys matter."""
-    return state.phase, id(state.loaded), state.move is not None
+    return state.phase, id(state.loaded), state.move is not None, state.failure

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from offtui.engine.state import Phase, SessionState
+from offtui.errors import UsageError
 from offtui.options import Options
 from offtui.ui import messages
 from offtui.ui.commands import BY_ID
 from offtui.ui.keys import keys_of
+from offtui.ui.panes.chat import ChatPane
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.ports import Desk, Engine, Memory
 from offtui.ui.screens.planned import PlannedScreen
@@ -92,6 +94,13 @@ class SteeredScreen(PlannedScreen):
         """Load the last model that worked; where none did, the built-in guide."""
         self.steering.go_back()
 
+    def action_fit(self) -> None:
+        """Load the next smaller thing than the one that did not fit, and say what and why."""
+        try:
+            self.query_one(ChatPane).notice(f"Fitting: {self.steering.fit(self.plan)}")
+        except UsageError as error:
+            self.flash(str(error), "$error")
+
     def action_turn_dial(self, by: int) -> None:
         """Turn the dial from outside."""
         if not self.query_one(DialPane).turn(by):
@@ -102,3 +111,8 @@ class SteeredScreen(PlannedScreen):
         keys = keys_of(BY_ID["session.go_back"], self._keys)
         name = self.steering.way_back_name()
         return f"{keys[0]} loads {name}." if keys and name else ""
+
+    def way_to_fit(self) -> str:
+        """A sentence about the key that loads what fits; empty where nothing failed for want of memory."""
+        keys = [*keys_of(BY_ID["session.fit"], self._keys), "/fit"]
+        return f"{keys[0]} loads what fits of it." if self.steering.can_fit else ""
