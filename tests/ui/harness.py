@@ -26,6 +26,7 @@ from offtui.planner.view import PlanView
 from offtui.protocol.events import Loaded, Piece, TurnEnded
 from offtui.protocol.facts import DeviceFacts, DeviceLedger, LayerCount, ModelFacts, Timings
 from offtui.protocol.spec import LoadSpec, Message, Sampling
+from offtui.store.chats.keeper import Keeper
 from offtui.ui.application import OfftuiApp
 from offtui.ui.ports import Engine, Listener, Memory, Planning, Ports
 
@@ -91,6 +92,7 @@ class Recorder:
     listener: Listener
     wanted: list[LoadSpec] = field(default_factory=list)
     submitted: list[tuple[int, tuple[Message, ...], Sampling]] = field(default_factory=list)
+    resumed: list[tuple[int, tuple[Message, ...]]] = field(default_factory=list)
     stops: int = 0
     state: SessionState = field(default_factory=SessionState)
 
@@ -101,6 +103,10 @@ class Recorder:
     def submit(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
         self.submitted.append((turn, tuple(messages), sampling))
         self.say(self.with_phase(Phase.GENERATING, turn=TurnState(turn)), TurnWanted(turn))
+
+    def resume(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
+        self.resumed.append((turn, tuple(messages)))
+        self.submit(turn, messages, sampling)
 
     def stop(self) -> None:
         self.stops += 1
@@ -226,6 +232,7 @@ async def opened(
         lambda listener: StillShelf(files, listener),
         planner,
         memory,
+        Keeper,
     )
     app = OfftuiApp(options or Options(model="/models/first.gguf", config=Config()), ports)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from offtui.engine.session import Session
 from offtui.monitor.sampler import Sampler
 from offtui.options import Options
+from offtui.store.chats.keeper import Keeper
 from offtui.ui.app import run
 from offtui.ui.ports import Engine, Listener, Ports
 from tests.ui.harness import StillShelf
@@ -20,7 +21,8 @@ def main(modules: str, model: str, *arguments: str) -> int:
     def engine(listener: Listener) -> Engine:
         return Session(listener, command=[sys.executable, str(WORKER), *arguments], spare=False)
 
-    code = run(Options(model=model), Ports(engine, Sampler, lambda listener: StillShelf((), listener)))
+    shelf = lambda listener: StillShelf((), listener)  # noqa: E731
+    code = run(Options(model=model), Ports(engine, Sampler, shelf, chats=Keeper))
     Path(modules).write_text("\n".join(sys.modules))
     return code
 

@@ -35,7 +35,7 @@ async def test_a_worker_that_dies_while_answering_leaves_everything_there() -> N
         assert roles == ["user", "assistant", "error"]
         assert screen.said()[1][1].startswith("word0")
         assert screen.app.main.chat.transcript.entries[1].state == "stopped"
-        assert screen.app.main.chat.conversation.open_turn is None
+        assert screen.app.main.chat.conversation.open is None
         await screen.press("ctrl+l")
         await screen.until(lambda: screen.phase is Phase.READY)
         assert [role for role, _ in screen.said()][:3] == roles
@@ -71,10 +71,10 @@ async def test_an_answer_goes_on_under_another_split() -> None:
         await screen.ask("/ngl 4")
         await screen.until(lambda: "4/13 layers" in screen.status)
         assert screen.app.main.chat.transcript.entries[1].state == "streaming"
-        turn = screen.app.main.chat.conversation.turns[0]
-        so_far = turn.answer
-        await screen.until(lambda: len(turn.answer) > len(so_far) + 20)
-        assert turn.answer.split() == [f"word{number}" for number in range(len(turn.answer.split()))]
+        turn = screen.app.main.chat.conversation.branch[1]
+        so_far = turn.text
+        await screen.until(lambda: len(turn.text) > len(so_far) + 20)
+        assert turn.text.split() == [f"word{number}" for number in range(len(turn.text.split()))]
 
 
 async def test_what_acts_on_a_terminal_never_reaches_the_screen() -> None:

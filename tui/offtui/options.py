@@ -25,6 +25,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     vram_budget: int | None = None
     """Bytes that each device counts as having; ``None``: what it has."""
     sampling: Sampling = Sampling()
+    chat: str | None = None
+    """The chat to go on with: an id or how it begins, ``last``, or ``choose`` for the list; ``None``: a new one."""
     config: Config = Config()
     told: frozenset[str] = frozenset()
     """Fields of ``LoadSpec`` that the command line itself speaks of, be it to leave them open."""

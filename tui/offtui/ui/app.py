@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from offtui.monitor.sample import Sample
     from offtui.planner.view import NoPlan, PlanView
     from offtui.protocol.facts import Learned
+    from offtui.store.chats.keeper import Keeper
     from offtui.ui.application import OfftuiApp
     from offtui.ui.ports import Engine, Listener, Planning, Ports, Shelving, Watch
 
@@ -112,7 +113,12 @@ def _ports(options: Options) -> "Ports":
 
         return Planner(listener, Tools(overhead=options.config.vram_overhead_bytes))
 
-    return Ports(engine, watch, library, planner, Remembered())
+    def chats(say: Callable[[str], None], lost: Callable[[str], None]) -> "Keeper":
+        from offtui.store.chats.keeper import Keeper
+
+        return Keeper(say, lost)
+
+    return Ports(engine, watch, library, planner, Remembered(), chats)
 
 
 class _Signals:
@@ -128,6 +134,7 @@ class _Signals:
         if self.number is not None:
             return
         self.number = number
+        self._app.save()
         # The event loop may be stuck in a write to a terminal that is gone, so the last word is a thread's.
         threading.Thread(target=self._end, args=(number,), name="offtui last word", daemon=True).start()
         if number == signal.SIGHUP:

@@ -11,19 +11,28 @@ from textual.theme import Theme
 from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.monitor.sample import Sample
 from offtui.options import Options
-from offtui.protocol.events import Hello
+from offtui.protocol.events import Hello, Piece
 from offtui.protocol.spec import LoadSpec, Placement
 from offtui.ui import clipboard, themes
 from offtui.ui.bridge import Mailbox
 from offtui.ui.commands import quit_binding
 from offtui.ui.keys import keymap, keys_under
-from offtui.ui.messages import LibraryRead, MailArrived, PlanMade, PlanRefused, SampleTaken
+from offtui.ui.messages import (
+    ChatLost,
+    ChatsSaid,
+    LibraryRead,
+    MailArrived,
+    PlanMade,
+    PlanRefused,
+    SampleTaken,
+)
 from offtui.ui.ports import Engine, Planning, Ports, Shelving, Watch
 from offtui.ui.screens.main import MainScreen
 
 if TYPE_CHECKING:
     from offtui.models.shelf import ShelfView
     from offtui.planner.view import NoPlan, PlanView
+    from offtui.store.chats.keeper import Keeper
 
 BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0
 """Between two samples of the machine, while loading or generating, and otherwise."""
@@ -51,6 +60,7 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._watch: Watch | None = None
         self._planner: Planning | None = None
         self._shelf: Shelving | None = None
+        self._keeper: Keeper | None = None
         self._worker_pid: int | None = None
         self._interrupting = keys_under("app.interrupt", options.config.keys)
         self.set_keymap(keymap(options.config.keys))
@@ -81,6 +91,9 @@ class OfftuiApp(App[None], inherit_bindings=False):
     def _open(self) -> None:
         if self._ports.planner is not None:
             self._planner = self._ports.planner(self._planned)
+        if self._ports.chats is not None:
+            self._keeper = self._ports.chats(self._chats_said, self._chat_lost)
+            self.main.keep(self._keeper, self._options.chat)
         self._engine = self._ports.engine(self._listen)
         self.main.attach(self._engine)
         self._shelf = self._ports.library(self._read)
@@ -88,8 +101,15 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._watch = self._ports.watch(self._sampled, self._interval, lambda: self._worker_pid)
         self._watch.start()
 
+    def save(self) -> None:
+        """Hand over what only the screen knows. From a signal's handler."""
+        if self.main.is_mounted:
+            self.main.chat.save_draft()
+
     def close(self) -> None:
         """End the session and the sampler, wait for their processes. From any thread, any number of times."""
+        if self._keeper is not None:
+            self._keeper.close()
         if self._watch is not None:
             self._watch.stop()
         if self._engine is not None:
@@ -107,11 +127,14 @@ class OfftuiApp(App[None], inherit_bindings=False):
             self.main.disarm()
         await super().on_event(event)
 
-    # The session's, the sampler's and the planner's threads
+    # The threads of the session, the sampler, the planner and the keeper
 
     def _listen(self, state: SessionState, occurrence: Occurrence) -> None:
         if isinstance(occurrence, Hello):
             self._worker_pid = occurrence.pid
+        if isinstance(occurrence, Piece) and self._keeper is not None:
+            # Not by way of the screen, which a slow terminal may hold up.
+            self._keeper.piece(occurrence.turn, occurrence.channel, occurrence.text)
         self._mailbox.put(state, occurrence)
         if self._planner is not None:
             self._planner.hear(state, occurrence)
@@ -132,7 +155,15 @@ class OfftuiApp(App[None], inherit_bindings=False):
     def _read(self, view: "ShelfView") -> None:
         self._post(LibraryRead(view))
 
-    def _post(self, message: MailArrived | SampleTaken | PlanMade | PlanRefused | LibraryRead) -> None:
+    def _chats_said(self, text: str) -> None:
+        self._post(ChatsSaid(text))
+
+    def _chat_lost(self, chat: str) -> None:
+        self._post(ChatLost(chat))
+
+    def _post(
+        self, message: MailArrived | SampleTaken | PlanMade | PlanRefused | LibraryRead | ChatsSaid | ChatLost
+    ) -> None:
         # The loop may be closed already: then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
             self.main.post_message(message)

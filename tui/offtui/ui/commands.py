@@ -4,93 +4,13 @@ Bindings, footer, palette, help screen and the slash commands of the prompt are 
 given to another command, or taken away with ``"none"``, under ``[keys]`` in ``config.toml``, by the command's id.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping, Sequence
 
 from textual.binding import Binding
 
 from offtui.engine.state import Phase
-
-
-class Where(Enum):
-    """Where the keys of a command act."""
-
-    ANYWHERE = "anywhere"
-    OUTSIDE_TEXT = "outside text fields"
-    PROMPT = "in the prompt"
-    """The prompt's own keys: listed here, handled there."""
-    CHAT = "in the chat"
-    """The transcript's own keys: listed here, handled there."""
-    DIAL = "in the dial"
-    MODELS = "in the list of models"
-    MONITOR = "in the monitor"
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What decides which commands apply and which keys the footer offers."""
-
-    phase: Phase
-    focus: Where
-    """``ANYWHERE`` where nothing has the focus."""
-    pane_open: bool = False
-    """A pane covers the chat."""
-    has_device: bool = False
-    way_back: str = ""
-    """What going back would load; empty: nothing."""
-    has_turns: bool = False
-    can_fit: bool = False
-    """The last wish failed for want of memory."""
-    moving: bool = False
-    """On the way to another load of the same model."""
-
-
-def _always(_: Situation) -> bool:
-    return True
-
-
-def _busy(situation: Situation) -> bool:
-    return situation.phase in (Phase.LOADING, Phase.GENERATING) or situation.moving
-
-
-def _idle_with_turns(situation: Situation) -> bool:
-    return situation.has_turns and situation.phase is Phase.READY
-
-
-def _has_turns(situation: Situation) -> bool:
-    return situation.has_turns
-
-
-def _fallen(situation: Situation) -> bool:
-    return situation.phase in (Phase.CRASHED, Phase.EMPTY)
-
-
-def _can_fit(situation: Situation) -> bool:
-    return situation.can_fit
-
-
-def _has_device(situation: Situation) -> bool:
-    return situation.has_device
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """One action a user can take."""
-
-    id: str
-    title: str
-    keys: tuple[str, ...] = ()
-    action: str = ""
-    """Textual action in the namespace of ``where``; empty where a widget of its own handles the keys."""
-    where: Where = Where.ANYWHERE
-    slash: str = ""
-    argument: str = ""
-    """What follows the slash name, for help; empty: nothing does."""
-    applies: Callable[[Situation], bool] = _always
-    footer: str = ""
-    """A word for the footer; empty: not there."""
-
+from offtui.ui.command import Command, Situation, Where, busy, can_fit, fallen, has_device, has_turns
+from offtui.ui.message_commands import MESSAGE_COMMANDS
 
 COMMANDS: tuple[Command, ...] = (
     Command(id="prompt.send", title="Send the question", keys=("enter",), where=Where.PROMPT, footer="send"),
@@ -102,7 +22,7 @@ COMMANDS: tuple[Command, ...] = (
         where=Where.PROMPT,
     ),
     Command(id="prompt.history", title="Earlier and later questions", keys=("up", "down"), where=Where.PROMPT),
-    Command(id="session.stop", title="Stop the answer or the load", action="stop", slash="stop", applies=_busy),
+    Command(id="session.stop", title="Stop the answer or the load", action="stop", slash="stop", applies=busy),
     Command(id="app.back", title="Stop, or back to the prompt", keys=("escape",), action="back"),
     Command(
         id="app.interrupt",
@@ -116,7 +36,7 @@ COMMANDS: tuple[Command, ...] = (
         keys=("ctrl+l",),
         action="go_back",
         slash="back",
-        applies=_fallen,
+        applies=fallen,
     ),
     Command(
         id="session.fit",
@@ -124,7 +44,7 @@ COMMANDS: tuple[Command, ...] = (
         keys=("f6",),
         action="fit",
         slash="fit",
-        applies=_can_fit,
+        applies=can_fit,
     ),
     Command(
         id="dial.open",
@@ -141,7 +61,7 @@ COMMANDS: tuple[Command, ...] = (
         keys=("plus",),
         action="turn_dial(1)",
         where=Where.OUTSIDE_TEXT,
-        applies=_has_device,
+        applies=has_device,
         footer="layer more",
     ),
     Command(
@@ -150,7 +70,7 @@ COMMANDS: tuple[Command, ...] = (
         keys=("minus",),
         action="turn_dial(-1)",
         where=Where.OUTSIDE_TEXT,
-        applies=_has_device,
+        applies=has_device,
     ),
     Command(
         id="dial.step_up",
@@ -222,35 +142,25 @@ COMMANDS: tuple[Command, ...] = (
         footer="pause",
     ),
     Command(id="chat.new", title="New chat", keys=("ctrl+n",), action="new_chat", slash="new"),
-    Command(
-        id="chat.regenerate",
-        title="Answer the last question again",
-        keys=("r",),
-        action="screen.regenerate",
-        where=Where.CHAT,
-        slash="again",
-        applies=_idle_with_turns,
-        footer="again",
-    ),
+    Command(id="chats.open", title="Chats", keys=("ctrl+s",), action="chats", slash="chats", footer="chats"),
+    *MESSAGE_COMMANDS,
     Command(
         id="chat.reasoning", title="Show or hide reasoning", keys=("ctrl+t",), action="reasoning", slash="reasoning"
     ),
     Command(
         id="chat.copy",
-        title="Copy the last answer",
+        title="Copy the message, or the last answer",
         keys=("y",),
         action="screen.copy_answer",
         where=Where.CHAT,
         slash="copy",
-        applies=_has_turns,
+        applies=has_turns,
         footer="copy",
     ),
     Command(id="chat.page_up", title="Page up", keys=("pageup",), action="scroll_chat('page_up')"),
     Command(id="chat.page_down", title="Page down", keys=("pagedown",), action="scroll_chat('page_down')"),
     Command(id="chat.up", title="Row up", keys=("shift+up",), action="scroll_chat('up')"),
     Command(id="chat.down", title="Row down", keys=("shift+down",), action="scroll_chat('down')"),
-    Command(id="chat.row_up", title="Row up", keys=("k",), action="screen.scroll_chat('up')", where=Where.CHAT),
-    Command(id="chat.row_down", title="Row down", keys=("j",), action="screen.scroll_chat('down')", where=Where.CHAT),
     Command(id="chat.first", title="First row", keys=("g",), action="screen.scroll_chat('home')", where=Where.CHAT),
     Command(id="chat.last", title="Last row", keys=("G",), action="screen.scroll_chat('end')", where=Where.CHAT),
     Command(id="set.ctx", title="Tokens of context", slash="ctx", argument="N | auto"),
@@ -276,7 +186,7 @@ BY_SLASH: Mapping[str, Command] = {command.slash: command for command in COMMAND
 
 _FOOTERS: Mapping[Where, Sequence[str]] = {
     Where.PROMPT: ("prompt.send", "dial.open", "models.open", "monitor.open", "app.help"),
-    Where.CHAT: ("dial.more", "chat.copy", "chat.regenerate", "models.open", "app.help"),
+    Where.CHAT: ("message.before", "message.edit", "chat.regenerate", "chat.copy", "app.help"),
     Where.DIAL: ("dial.step_up", "dial.auto", "dial.placement", "dial.plan", "app.back"),
     Where.MODELS: ("models.load", "models.study", "models.filter", "models.details", "app.back"),
     Where.MONITOR: ("monitor.pause", "dial.open", "models.open", "app.back", "app.help"),
@@ -306,7 +216,7 @@ def footer(situation: Situation) -> list[tuple[Command, str]]:
 
 _NOT_LISTED = frozenset(
     ("app.palette", "app.back", "app.interrupt", "chat.page_up", "chat.page_down", "chat.up", "chat.down",
-     "chat.row_up", "chat.row_down", "chat.first", "chat.last")
+     "message.up", "message.before", "message.after", "chat.first", "chat.last")
 )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ def _is_key(key: str) -> bool:
 _KEY_NAMES = {
     "escape": "Esc", "enter": "Enter", "plus": "+", "minus": "-", "slash": "/", "question_mark": "?", "up": "↑",
     "down": "↓", "left": "←", "right": "→", "home": "Home", "end": "End", "pageup": "PgUp", "pagedown": "PgDn",
+    "less_than_sign": "<", "greater_than_sign": ">",
     "space": "Space", "tab": "Tab", "delete": "Del", "backspace": "Backspace",
 }  # fmt: skip
 

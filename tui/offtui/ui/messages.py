@@ -66,6 +66,22 @@ class TurnAsked(Message):
     """Intent: answer the open turn of the conversation."""
 
     turn: int
+    go_on: bool = False
+    """The answer is there in part and goes on where it broke off."""
+
+
+@dataclass
+class ChatsSaid(Message):
+    """Saving the chats does not work, or works again."""
+
+    text: str
+
+
+@dataclass
+class ChatLost(Message):
+    """The file of the chats does not have this chat, which something was to be written to."""
+
+    chat: str
 
 
 @dataclass

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from offtui.gguf.library import ModelFile
     from offtui.models.shelf import ShelfView
     from offtui.planner.view import NoPlan, PlanView
+    from offtui.store.chats.keeper import Keeper
     from offtui.store.remembered import LoadTime
 
 Listener = Callable[[SessionState, Occurrence], None]
@@ -28,6 +29,10 @@ class Engine(Protocol):
 
     def submit(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
         """Answer the last message."""
+        ...
+
+    def resume(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
+        """Go on with the last message, an answer that broke off."""
         ...
 
     def stop(self) -> None:
@@ -163,3 +168,5 @@ class Ports:
     """``None``: there are no plans."""
     memory: Memory | None = None
     """Made before the first paint, as it says what to load. ``None``: nothing is remembered."""
+    chats: "Callable[[Callable[[str], None], Callable[[str], None]], Keeper] | None" = None
+    """Told what to say of saving, and which chat the file lacks. ``None``: chats are not kept."""

@@ -199,6 +199,11 @@ class Steering:
         if self._engine is not None:
             self._engine.submit(turn, messages, self.settings.sampling)
 
+    def resume(self, turn: int, messages: Sequence[Message]) -> None:
+        """An answer that broke off: the last message, which goes on."""
+        if self._engine is not None:
+            self._engine.resume(turn, messages, self.settings.sampling)
+
     def stop(self) -> None:
         """Stop the load or the turn."""
         if self._engine is not None:

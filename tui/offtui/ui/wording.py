@@ -1,5 +1,6 @@
 """What the screen says about a session, as text: pure functions of its state."""
 
+import time
 from collections.abc import Collection
 from pathlib import PurePath
 
@@ -94,6 +95,17 @@ def settings_text(spec: LoadSpec, names: Collection[str]) -> str:
     if "on_cpu" in names:
         parts.append("some tensors in RAM" if spec.on_cpu else "no tensors kept in RAM")
     return " · ".join(parts)
+
+
+def when_text(then: float, now: float) -> str:
+    """When something was, as short as it can be told: ``14:03``, ``yesterday``, ``3 May``, ``3 May 2024``."""
+    day, today = time.localtime(then), time.localtime(now)
+    if day[:3] == today[:3]:
+        return time.strftime("%H:%M", day)
+    if day[:3] == time.localtime(now - 86400)[:3]:
+        return "yesterday"
+    date = f"{day.tm_mday} {time.strftime('%b', day)}"
+    return date if day.tm_year == today.tm_year else f"{date} {day.tm_year}"
 
 
 def failure_lines(failure: Failure) -> list[str]:

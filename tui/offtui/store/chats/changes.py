@@ -1,11 +1,14 @@
 """Changes to the chats, as values: each can be written at once, later, or once more."""
 
-import sqlite3
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from offtui.store.chats.values import Chat, StoredMessage
+
+if TYPE_CHECKING:  # takes 8 ms, and the first picture does not need it
+    import sqlite3
 
 NEW_CHAT = ""
 """Instead of a chat's id: the one that has not been begun; only a draft of it is kept."""
@@ -25,7 +28,7 @@ class Change(msgspec.Struct, frozen=True):
     chat: str
 
     @abstractmethod
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it; ``now``: seconds since 1970.
 
         Raises:
@@ -43,7 +46,7 @@ class PutChat(Change, frozen=True):
 
     whole: Chat
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         row, whole = self.whole.row, self.whole
         connection.execute(
@@ -67,7 +70,7 @@ class PutMessage(Change, frozen=True):
         """By message."""
         return (PutMessage, self.message.id)
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         message = self.message
         stamp = msgspec.json.encode(message.stamp) if message.stamp is not None else None
@@ -97,7 +100,7 @@ class Show(Change, frozen=True):
         """By the place in the tree."""
         return (Show, self.chat, self.parent)
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         if self.parent is None:
             connection.execute("UPDATE chats SET shown = ? WHERE id = ?", (self.child, self.chat))
@@ -114,7 +117,7 @@ class DropMessages(Change, frozen=True):
         """Each counts by itself."""
         return self
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         connection.executemany("DELETE FROM messages WHERE id = ?", [(id,) for id in self.ids])
 
@@ -125,7 +128,7 @@ class SetTitle(Change, frozen=True):
     title: str
     named: bool = True
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         values = (_text(self.title), self.named, self.chat)
         connection.execute("UPDATE chats SET title = ?, named = ? WHERE id = ?", values)
@@ -136,7 +139,7 @@ class SetPinned(Change, frozen=True):
 
     pinned: bool
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         connection.execute("UPDATE chats SET pinned = ? WHERE id = ?", (self.pinned, self.chat))
 
@@ -146,7 +149,7 @@ class SetTags(Change, frozen=True):
 
     tags: tuple[str, ...]
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         connection.execute("DELETE FROM tags WHERE chat = ?", (self.chat,))
         rows = [(self.chat, _text(tag)) for tag in dict.fromkeys(self.tags)]
@@ -158,7 +161,7 @@ class SetDraft(Change, frozen=True):
 
     text: str
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         if self.chat == NEW_CHAT:
             connection.execute("INSERT OR REPLACE INTO remembered VALUES ('draft', ?)", (_text(self.text),))
@@ -171,7 +174,7 @@ class SetDeleted(Change, frozen=True):
 
     deleted: bool
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         connection.execute("UPDATE chats SET deleted = ? WHERE id = ?", (now if self.deleted else None, self.chat))
 
@@ -179,7 +182,7 @@ class SetDeleted(Change, frozen=True):
 class Purge(Change, frozen=True):
     """The chat is really gone, if it is deleted still."""
 
-    def apply(self, connection: sqlite3.Connection, now: float) -> None:
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
         """Write it."""
         gone = connection.execute("DELETE FROM chats WHERE id = ? AND deleted IS NOT NULL", (self.chat,))
         if gone.rowcount:

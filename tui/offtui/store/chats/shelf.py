@@ -124,14 +124,17 @@ class Library:
         """A whole chat."""
         return next((found for shelf in self._shelves if (found := shelf.chat(chat)) is not None), None)
 
+    def named(self, name: str) -> Chat | None:
+        """The chat by id, by an unmistakable beginning of one, or ``last``."""
+        last = self.last() if name == "last" else None
+        known = [row.id for row in self.rows() if row.id.startswith(name)]
+        id = last or (name if name in known else known[0] if len(known) == 1 else None)
+        return self.chat(id) if id is not None else None
+
     def last(self) -> str | None:
         """The chat that was talked in last; ``None``: there is none."""
         rows = [row for row in self.rows() if row.messages]
         return max(rows, key=lambda row: row.updated).id if rows else None
-
-    def begun(self, start: str) -> list[str]:
-        """The ids that begin so."""
-        return [row.id for row in self.rows() if row.id.startswith(start)]
 
     def new_draft(self) -> str:
         """What was typed in a chat that was never begun."""

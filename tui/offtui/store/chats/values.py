@@ -3,12 +3,15 @@
 import secrets
 import threading
 import time
-from typing import Literal
+from pathlib import PurePath
+from typing import Literal, Self
 
 import msgspec
 
-from offtui.protocol.facts import LayerCount
+from offtui.protocol.events import Loaded
+from offtui.protocol.facts import LayerCount, Timings
 from offtui.protocol.spec import Role
+from offtui.text import clean_line
 from offtui.units import rate_text, seconds_text
 
 State = Literal["open", "done", "stopped", "failed"]
@@ -49,6 +52,30 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     tps: float | None = None
     stop: str = ""
     """Why it ended: ``end``, ``max_tokens``, ``context_full``, ``cancelled`` …"""
+
+    @classmethod
+    def of(cls, loaded: Loaded) -> Self:
+        """What an answer begins with: the model that is up."""
+        model = loaded.model
+        name = clean_line(model.name) or clean_line(PurePath(model.path).name.removesuffix(".gguf"), 80)
+        return cls(model=name, quant=model.quant, n_gpu_layers=loaded.layers, n_ctx=loaded.n_ctx)
+
+    def ended(self, stop: str, timings: Timings) -> Self:
+        """The same with what its end tells."""
+        return msgspec.structs.replace(
+            self,
+            prompt_tokens=timings.prompt_tokens,
+            reused_tokens=timings.reused_tokens,
+            tokens=timings.tokens,
+            ttft_seconds=timings.ttft_seconds if timings.tokens else None,
+            prompt_tps=timings.prompt_tps,
+            tps=timings.tps,
+            stop=stop,
+        )
+
+    def name(self) -> str:
+        """Who answered: ``gemma Q4_K_M``; ``""`` unknown."""
+        return self.model if self.quant.lower() in self.model.lower() else f"{self.model} {self.quant}"
 
     def text(self) -> str:
         """``28/37 layers · 31.4 t/s · first token 210 ms``; what is unknown is left out."""

@@ -1,36 +1,40 @@
 """The chat: what was said, what waits to be said, and the prompt. It owns the conversation."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.reactive import var
+from textual.timer import Timer
 from textual.widgets import TextArea
 
 from offtui.engine.moves import Moving
 from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.protocol.events import Loaded, LoadFailed, Piece, TurnEnded, TurnFailed
-from offtui.protocol.facts import Failure, LayerCount
+from offtui.protocol.facts import Failure
+from offtui.store.chats.values import Chat
 from offtui.text import clean_line
 from offtui.ui import wording
 from offtui.ui.commands import Where, bindings
-from offtui.ui.conversation import Conversation, Outcome, Turn
+from offtui.ui.conversation import Conversation, Said
 from offtui.ui.messages import ModelNeeded, SlashTyped, TurnAsked
 from offtui.ui.moving import MoveTale
 from offtui.ui.panes.welcome import welcome
 from offtui.ui.slash import hints, is_slash
-from offtui.ui.transcript import Entry, Transcript
+from offtui.ui.talking import Talk
+from offtui.ui.transcript import Messages
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.prompt import Prompt
 from offtui.units import seconds_text
 
-_STOPS = {
-    "max_tokens": "ended by the limit of tokens",
-    "context_full": "the context is full: /new begins a new chat, /ctx makes it longer",
-}
+if TYPE_CHECKING:
+    from offtui.store.chats.keeper import Keeper
+
+DRAFT_SECONDS = 0.7
+"""How long what is typed waits to be kept."""
 
 
 class ChatPane(Vertical):
@@ -42,46 +46,52 @@ class ChatPane(Vertical):
 
     def __init__(self, keys: Mapping[str, str], system_prompt: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.conversation = Conversation(system_prompt)
         self._keys = keys
         self.as_before = ""
         """Which settings are those that the model had the last time; empty: none."""
-        self._next_entry = 1
-        self._said = False
-        """Something stands in the transcript."""
-        self._layers = LayerCount(0, 0, 0)
+        self.transcript = Messages(id="transcript")
+        self.prompt = Prompt(id="prompt", placeholder="Ask something, or / for a command")
+        self.prompt.cursor_blink = False  # a blink is 160 bytes, twice a second, for ever
+        self.talk = Talk(self.transcript, system_prompt)
         self._told: Failure | None = None
         self._tale = MoveTale()
         self._noticed: tuple[str, ...] = ()
         """Of the last load."""
+        self._editing: Said | None = None
+        """The question that is being changed."""
+        self._put_aside = ""
+        """What was typed before."""
+        self._draft_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """From the top down."""
-        yield Transcript(id="transcript", empty=welcome(self.session, self._keys, self.as_before))
+        self.transcript.empty = welcome(self.session, self._keys, self.as_before)
+        yield self.transcript
         yield Line(id="above")
-        prompt = Prompt(id="prompt", placeholder="Ask something, or / for a command")
-        prompt.cursor_blink = False  # a blink is 160 bytes, twice a second, for ever
-        yield prompt
+        yield self.prompt
 
     def on_mount(self) -> None:
         """Nothing has been said yet."""
         self._paint_above()
 
-    @property
-    def prompt(self) -> Prompt:
-        """Where questions are typed."""
-        return self.query_one(Prompt)
+    def on_unmount(self) -> None:
+        """Nothing that is typed is lost."""
+        self.save_draft()
 
     @property
-    def transcript(self) -> Transcript:
+    def conversation(self) -> Conversation:
         """What was said."""
-        return self.query_one(Transcript)
+        return self.talk.conversation
+
+    def attach(self, keeper: "Keeper") -> None:
+        """From now on everything is kept."""
+        self.talk.keeping.attach(keeper)
 
     def watch_session(self, state: SessionState) -> None:
         """Ask what waits as soon as there is somebody to answer."""
         if not self.is_mounted:
             return
-        if not self._said and (text := welcome(state, self._keys, self.as_before)) != self.transcript.empty:
+        if self.talk.is_empty and (text := welcome(state, self._keys, self.as_before)) != self.transcript.empty:
             self.transcript.empty = text
         if state.phase is Phase.READY:
             self._next()
@@ -93,10 +103,26 @@ class ChatPane(Vertical):
     def _centre(self) -> None:
         self.transcript.empty = self.transcript.empty
 
+    # The prompt
+
     def on_text_area_changed(self, message: TextArea.Changed) -> None:
-        """While a command is typed, say which there are."""
+        """While a command is typed, say which there are; keep what is typed."""
         message.stop()
         self._paint_above()
+        if self._draft_timer is None:
+            self._draft_timer = self.set_timer(DRAFT_SECONDS, self.keep_draft)
+
+    def keep_draft(self) -> None:
+        """Keep what is typed now."""
+        if self._draft_timer is not None:
+            self._draft_timer.stop()
+            self._draft_timer = None
+        self.save_draft()
+
+    def save_draft(self) -> None:
+        """The same from within a signal's handler."""
+        if not is_slash(self.prompt.text):
+            self.talk.keeping.draft(self._put_aside if self._editing is not None else self.prompt.text)
 
     def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
         """A question, or a command."""
@@ -112,6 +138,13 @@ class ChatPane(Vertical):
         if self.session.phase in (Phase.EMPTY, Phase.CRASHED, Phase.CLOSED):
             self.post_message(ModelNeeded())
             return
+        if self._editing is not None:
+            if self._is_idle():
+                said, self._editing = self._editing, None
+                self.prompt.take()
+                self.prompt.replace_text(self._put_aside)
+                self._asked(self.talk.fork(said, question))
+            return
         self.prompt.take()
         self.conversation.waiting.append(question)
         if self.session.phase is Phase.READY:
@@ -125,20 +158,105 @@ class ChatPane(Vertical):
             self.conversation.waiting.clear()
             self._paint_above()
 
+    # Whole chats
+
     def begin_anew(self) -> None:
-        """A new chat; the one before is gone from the screen."""
-        self.conversation.clear()
-        self.transcript.clear()
-        self._said = False
+        """A new chat; the one before is kept. What is typed goes along."""
+        if self._editing is not None:
+            self.stop_editing()
+        else:
+            self.talk.keeping.draft("")
+        self.talk.begin_anew()
+        self._changed()
+
+    def open_chat(self, chat: Chat, hit: int | None = None) -> None:
+        """A chat that was kept, with its draft; ``hit``: a message of it to show."""
+        self.stop_editing()
+        self.take_back_waiting()
+        self.keep_draft()
+        self.talk.open(chat, hit)
+        self.prompt.replace_text(chat.draft)
+        self._changed()
+
+    def restore_draft(self, text: str) -> None:
+        """What was typed when the last run ended, unless something is typed already."""
+        if text and not self.prompt.text:
+            self.prompt.replace_text(text)
+
+    def _changed(self) -> None:
         self.transcript.empty = welcome(self.session, self._keys, self.as_before)
+        self.keep_draft()
         self._paint_above()
 
+    # Single messages
+
     def regenerate(self) -> None:
-        """Answer the last question again."""
-        question = self.conversation.take_back()
-        if question is not None:
-            self.conversation.waiting.appendleft(question)
-            self._next()
+        """Answer the chosen question, or the last one, again; the answer that is there stays as another version."""
+        said = self._chosen()
+        if said is not None and self._is_idle() and (said.role == "user" or said.parent is not None):
+            self._asked(self.talk.again(said))
+
+    def go_on(self) -> bool:
+        """Have the last answer, which broke off, written on; whether it can be."""
+        branch = self.conversation.branch
+        said = branch[-1] if branch else None
+        if not self._is_idle() or said is None or said.role != "assistant" or not said.text or said.state == "done":
+            return False
+        self.post_message(TurnAsked(self.talk.go_on(said), go_on=True))
+        return True
+
+    def edit(self) -> None:
+        """Put the chosen question, or the last one, into the prompt, to ask something else in its place."""
+        said = self._chosen()
+        if said is not None and said.role == "assistant":
+            said = said.parent
+        if said is None or said.role != "user" or not self._is_idle():
+            return
+        if self._editing is None:
+            self._put_aside = self.prompt.text
+        self._editing = said
+        self.prompt.replace_text(said.text)
+        self.prompt.focus()
+        self._paint_above()
+
+    def stop_editing(self) -> bool:
+        """Leave the question as it was; whether one was being changed."""
+        if self._editing is None:
+            return False
+        self._editing = None
+        self.prompt.replace_text(self._put_aside)
+        self._paint_above()
+        return True
+
+    def turn_version(self, by: int) -> bool:
+        """Show another version of the chosen message, or of the last one that has several; whether there is one."""
+        said = self.talk.chosen()
+        if said is None:
+            several = (said for said in reversed(self.conversation.branch) if len(said.siblings) > 1)
+            said = next(several, None)
+        return said is not None and self.talk.turn_version(said, by)
+
+    def remove_chosen(self) -> int:
+        """Take the chosen message and what follows it out; how many messages that are."""
+        said = self.talk.chosen()
+        if said is None or self.conversation.open is not None:
+            return 0
+        self.stop_editing()
+        return self.talk.remove(said)
+
+    def chosen_text(self) -> str:
+        """The source of the chosen message, else of the last answer; ``""``: there is none."""
+        said = self.talk.chosen()
+        if said is None:
+            said = next((said for said in reversed(self.conversation.branch) if said.role == "assistant"), None)
+        return said.text if said is not None else ""
+
+    def _chosen(self) -> Said | None:
+        branch = self.conversation.branch
+        return self.talk.chosen() or (branch[-1] if branch else None)
+
+    def _is_idle(self) -> bool:
+        return self.session.phase is Phase.READY and self.conversation.open is None
 
     def scroll_transcript(self, rows: str) -> None:
         """Scroll by ``page_up``, ``page_down``, ``up``, ``down``, or to the ``home`` or ``end``."""
@@ -152,18 +270,22 @@ class ChatPane(Vertical):
             "end": transcript.action_scroll_end,
         }[rows]()
 
+    # The app's own voice
+
     def notice(self, text: str) -> None:
         """Say something in the app's own voice."""
-        self._add(Entry(self._new_id(), "notice", text))
+        self.talk.say("notice", text)
 
     def fail(self, failure: Failure, way_back: str = "") -> None:
         """Say what failed, what proves it, what to do."""
         lines = wording.failure_lines(failure)
-        self._add(Entry(self._new_id(), "error", "\n".join([*lines, way_back] if way_back else lines)))
+        self.talk.say("error", "\n".join([*lines, way_back] if way_back else lines))
 
     def error(self, text: str) -> None:
         """Say that a command could not be meant."""
-        self._add(Entry(self._new_id(), "error", text))
+        self.talk.say("error", text)
+
+    # What happens
 
     def hear(self, occurrences: Sequence[Occurrence], way_back: str, way_to_fit: str = "") -> None:
         """Take in what happened, in order.
@@ -177,11 +299,12 @@ class ChatPane(Vertical):
         for occurrence in occurrences:
             match occurrence:
                 case Piece():
-                    self._piece(occurrence)
+                    self.talk.piece(occurrence)
                 case TurnEnded():
-                    self._ended(occurrence)
-                case TurnFailed():
-                    self._failed(occurrence)
+                    self.talk.ended(occurrence)
+                case TurnFailed(turn=turn, failure=failure):
+                    if self.talk.failed(turn, failure):
+                        self.fail(failure)
                 case Loaded():
                     self._loaded(occurrence)
                 case LoadFailed(failure=failure):
@@ -195,60 +318,35 @@ class ChatPane(Vertical):
 
     def _next(self) -> None:
         conversation = self.conversation
-        if not conversation.waiting or conversation.open_turn is not None:
-            return
-        turn = conversation.ask(conversation.waiting.popleft())
-        self._add(Entry(self._new_id(), "user", turn.question))
-        self.transcript.begin(self._new_id(), name=wording.model_name(self.session))
+        if conversation.waiting and conversation.open is None:
+            self._asked(self.talk.ask(conversation.waiting.popleft()))
+
+    def _asked(self, turn: int) -> None:
         self._paint_above()
-        self.post_message(TurnAsked(turn.id))
-
-    def _piece(self, piece: Piece) -> None:
-        turn = self.conversation.turn(piece.turn)
-        if turn is None or turn.outcome is not Outcome.OPEN:
-            return
-        turn.add(piece.channel, piece.text)
-        if piece.channel == "answer":
-            self.transcript.feed(piece.text)
-        else:
-            self.transcript.feed(reasoning=piece.text)
-
-    def _ended(self, event: TurnEnded) -> None:
-        turn = self.conversation.turn(event.turn)
-        if turn is None or turn.outcome is not Outcome.OPEN:
-            return
-        self.conversation.end(turn, event.stop, event.timings, got=self._layers.got, max=self._layers.max)
-        self._close(turn, _STOPS.get(event.stop, ""))
-
-    def _failed(self, event: TurnFailed) -> None:
-        turn = self.conversation.turn(event.turn)
-        if turn is None or turn.outcome is not Outcome.OPEN:
-            return
-        self.conversation.fail(turn, event.failure)
-        self._close(turn, "")
-        self.fail(event.failure)
+        self.post_message(TurnAsked(turn))
 
     def _loaded(self, event: Loaded) -> None:
-        self._layers = event.layers
+        self.talk.loaded(event)
         self._told = None
         is_part_of_move = self._tale.loaded(event)
-        if self.conversation.turns and not is_part_of_move:
+        has_said = bool(self.conversation.branch)
+        if has_said and not is_part_of_move:
             name = clean_line(event.model.name) or wording.file_name(event.model.path)
             count = f"{event.layers.got} of {event.layers.max} layers on the device"
             before = f" · as last time: {self.as_before}" if self.as_before else ""
             self.notice(f"{name} loaded in {seconds_text(event.load_seconds)} · {count}{before}")
-        for text in event.notices if self.conversation.turns else ():
+        for text in event.notices if has_said else ():
             if not is_part_of_move or text not in self._noticed:
                 self.notice(clean_line(text))
         self._noticed = event.notices
 
     def _moved(self, occurrence: Moving, way_to_fit: str) -> None:
         said = self._tale.hear(occurrence, way_to_fit)
-        if said is not None and (said.role == "error" or self.conversation.turns):
-            self._add(Entry(self._new_id(), said.role, said.text))
+        if said is not None and (said.role == "error" or self.conversation.branch):
+            self.talk.say(said.role, said.text)
 
     def _broken(self, failure: Failure, way_back: str) -> None:
-        self._interrupt(None if failure.kind == "cancelled" else failure)
+        self.talk.interrupt(None if failure.kind == "cancelled" else failure)
         self._told = failure
         if failure.kind == "cancelled":
             self.notice(f"The load was cancelled. {way_back}".strip())
@@ -256,33 +354,10 @@ class ChatPane(Vertical):
             self.fail(failure, way_back)
 
     def _gone(self, failure: Failure | None, way_back: str) -> None:
-        self._interrupt(failure)
+        self.talk.interrupt(failure)
         if failure is not None and failure != self._told:
             self._told = failure
             self.fail(failure, way_back)
-
-    def _interrupt(self, failure: Failure | None) -> None:
-        turn = self.conversation.interrupt(failure)
-        if turn is not None:
-            self._close(turn, "")
-
-    def _close(self, turn: Turn, note: str) -> None:
-        stamp = " · ".join(part for part in (turn.stamp.text() if turn.stamp else "", note) if part)
-        match turn.outcome:
-            case Outcome.FAILED:
-                self.transcript.end("failed", stamp)
-            case Outcome.INTERRUPTED:
-                self.transcript.end("stopped", stamp)
-            case _:
-                self.transcript.end("done", stamp)
-
-    def _new_id(self) -> int:
-        self._next_entry += 1
-        return self._next_entry
-
-    def _add(self, entry: Entry) -> None:
-        self.transcript.append(entry)
-        self._said = True
 
     def _paint_above(self) -> None:
         """The row above the prompt: the commands that what is typed may become, else what waits."""
@@ -294,6 +369,14 @@ class ChatPane(Vertical):
                 for command in commands
             ]
             line.show_lines([Content("  ").join(names)])
+        elif self._editing is not None:
+            line.show_lines(
+                [
+                    Content.assemble(
+                        ("Editing a question", "$accent"), (" · Enter asks it anew · Esc gives up", "$quiet")
+                    )
+                ]
+            )
         elif waiting:
             count = (f"{len(waiting)} waiting", "$accent")
             line.show_lines([Content.assemble(count, (f" · next: {clean_line(waiting[0], 200)}", "$quiet"))])

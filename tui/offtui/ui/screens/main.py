@@ -30,8 +30,8 @@ from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Memory, Shelving
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
+from offtui.ui.screens.chatting import ChattingScreen
 from offtui.ui.screens.places import place_of
-from offtui.ui.screens.steered import SteeredScreen
 from offtui.ui.themes import theme_files
 from offtui.ui.transcript import Transcript
 from offtui.ui.widgets.prompt import Prompt
@@ -40,15 +40,13 @@ FLUSH = 1 / 15
 """Seconds between two looks into the mailbox while an answer is written."""
 
 
-class MainScreen(SteeredScreen):
+class MainScreen(ChattingScreen):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
     AUTO_FOCUS = "#prompt"
 
     sample: var[Sample | None] = var[Sample | None](None)
-    open_pane: var[Pane] = var[Pane]("")
-    """The pane that covers the chat."""
 
     def __init__(
         self,
@@ -146,10 +144,6 @@ class MainScreen(SteeredScreen):
         self.steering.model(message.path)
         self.action_leave_pane()
 
-    def on_turn_asked(self, message: messages.TurnAsked) -> None:
-        """A question for the model."""
-        self.steering.submit(message.turn, self.chat.conversation.messages())
-
     def on_model_needed(self) -> None:
         """Nobody is there to answer: the text stays, the list opens."""
         self.flash("No model is loaded: choose one. Your question stays in the prompt.")
@@ -200,15 +194,12 @@ class MainScreen(SteeredScreen):
         """Out of a pane; in the chat, stop what is running. Never quits, never clears text."""
         if self.open_pane or not self._in_chat():
             self.action_leave_pane()
+        elif self.chat.stop_editing():
+            pass
         elif is_stoppable(self.session):
             self.action_stop()
         else:
             self.chat.prompt.focus()
-
-    def action_leave_pane(self) -> None:
-        """Uncover the chat and go to the prompt."""
-        self.open_pane = ""
-        self.set_focus(self.chat.prompt)
 
     def action_interrupt(self) -> None:
         """Copy a selection, else stop what runs, else clear the prompt, else quit the second time."""
@@ -250,32 +241,6 @@ class MainScreen(SteeredScreen):
             return
         self._open("monitor", self.query_one(MonitorPane))
 
-    def action_new_chat(self) -> None:
-        """Begin a new chat; a running answer is stopped."""
-        if self.session.phase is Phase.GENERATING:
-            self.steering.stop()
-        self.chat.begin_anew()
-        self.action_leave_pane()
-
-    def action_regenerate(self) -> None:
-        """Answer the last question again."""
-        if self.session.phase is Phase.READY:
-            self.chat.regenerate()
-
-    def action_reasoning(self) -> None:
-        """Fold or unfold reasoning."""
-        self.chat.transcript.toggle_reasoning()
-
-    def action_scroll_chat(self, rows: str) -> None:
-        """Scroll the transcript while typing."""
-        self.chat.scroll_transcript(rows)
-
-    def action_copy_answer(self) -> None:
-        """Copy the newest answer as it was written."""
-        turns = [turn for turn in self.chat.conversation.turns if turn.answer]
-        if turns:
-            self.flash(self._desk.copy(turns[-1].answer), "$primary")
-
     def action_theme(self) -> None:
         """Choose colours from a list."""
         from offtui.ui.screens.choice import Choice, ChoiceScreen
@@ -314,11 +279,6 @@ class MainScreen(SteeredScreen):
             await self.run_action(command.action)
 
     # Where things are
-
-    @property
-    def chat(self) -> ChatPane:
-        """The chat."""
-        return self.query_one(ChatPane)
 
     def attach_shelf(self, shelf: Shelving) -> None:
         """Take the library over."""
@@ -367,7 +327,7 @@ class MainScreen(SteeredScreen):
             pane_open=not self._in_chat(),
             has_device=has_device(self.session),
             way_back=self.steering.way_back_name(),
-            has_turns=bool(self.chat.conversation.turns),
+            has_turns=bool(self.chat.conversation.branch),
             can_fit=self.steering.can_fit,
             moving=self.session.move is not None,
         )

@@ -8,12 +8,12 @@ from offtui.ui.commands import Where
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.models import ModelsPane
 from offtui.ui.panes.monitor import MonitorPane
-from offtui.ui.transcript import Transcript
+from offtui.ui.transcript import Messages
 from offtui.ui.widgets.prompt import Prompt
 
 _PLACES: dict[type[DOMNode], Where] = {
     Prompt: Where.PROMPT,
-    Transcript: Where.CHAT,
+    Messages: Where.CHAT,
     DialPane: Where.DIAL,
     MonitorPane: Where.MONITOR,
     ModelsPane: Where.MODELS,

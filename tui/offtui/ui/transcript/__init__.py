@@ -7,10 +7,12 @@
     transcript.end("done", stamp="4/13 layers · 31 t/s")
 
 From anywhere: ``action_page_up``, ``action_page_down``, ``action_scroll_up``, ``action_scroll_down``,
-``action_scroll_home``, ``action_scroll_end``, ``toggle_reasoning``, ``source_of``, ``replace``, ``clear``.
+``action_scroll_home``, ``action_scroll_end``, ``toggle_reasoning``, ``source_of``, ``replace``, ``clear``. In
+``Messages`` one message can be chosen: ``choose``, ``choose_next``.
 """
 
+from offtui.ui.transcript.choosing import Messages
 from offtui.ui.transcript.model import Entry, EntryState, Role
 from offtui.ui.transcript.widget import Transcript
 
-__all__ = ["Entry", "EntryState", "Role", "Transcript"]
+__all__ = ["Entry", "EntryState", "Messages", "Role", "Transcript"]

@@ -130,6 +130,17 @@ class Column:
             self._live = live
             self.relay(live.index)
 
+    def cut(self, index: int) -> None:
+        """Take out the entry of that index and all after it."""
+        for item in self._items[index:]:
+            del self._index[item.entry.id]
+        for gone in range(index, len(self._items)):
+            self._cached_rows -= self._recent.pop(gone, 0)
+        del self._items[index:]
+        if self._live is not None and self._live.index >= index:
+            self._live = None
+        self.rows = RowIndex(self.rows.height(kept) for kept in range(index))
+
     def clear(self) -> None:
         """Take all entries out."""
         self._items.clear()

@@ -20,6 +20,7 @@ LOOKS = {
     "bar-assistant": "color: $foreground 22%;",
     "bar-notice": "color: $foreground 45%;",
     "bar-error": "color: $error;",
+    "bar-chosen": "color: $accent;",
     "name": "text-style: bold;",
     "name-user": "color: $accent;",
     "name-assistant": "color: $primary;",

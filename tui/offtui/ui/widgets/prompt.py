@@ -123,6 +123,10 @@ class Prompt(TextArea, inherit_bindings=False):
         typed = self.text
         self._show(clean(text) if not typed.strip() else f"{clean(text)}\n{typed}")
 
+    def replace_text(self, text: str) -> None:
+        """Show ``text`` in the place of what is typed, with the cursor at the end."""
+        self._show(clean(text))
+
     def remember(self, text: str) -> None:
         """Add a prompt to the history, unless it is blank or the newest one already."""
         text = clean(text)

@@ -1,0 +1,83 @@
+"""The commands that act on single messages of the chat."""
+
+from offtui.ui.command import Command, Where, idle_with_turns
+
+MESSAGE_COMMANDS: tuple[Command, ...] = (
+    Command(id="message.up", title="Choose the message before", keys=("alt+up",), action="choose(-1)", slash="choose"),
+    Command(
+        id="message.before",
+        title="Choose the message before",
+        keys=("k",),
+        action="screen.choose(-1)",
+        where=Where.CHAT,
+        footer="choose",
+    ),
+    Command(
+        id="message.after",
+        title="Choose the message after",
+        keys=("j",),
+        action="screen.choose(1)",
+        where=Where.CHAT,
+    ),
+    Command(
+        id="chat.regenerate",
+        title="Answer again, as another version",
+        keys=("r",),
+        action="screen.regenerate",
+        where=Where.CHAT,
+        slash="again",
+        applies=idle_with_turns,
+        footer="again",
+    ),
+    Command(
+        id="message.edit",
+        title="Ask something else in a question's place",
+        keys=("e",),
+        action="screen.edit",
+        where=Where.CHAT,
+        slash="edit",
+        applies=idle_with_turns,
+        footer="edit",
+    ),
+    Command(
+        id="message.version_before",
+        title="The version before",
+        keys=("less_than_sign", "left"),
+        action="screen.version(-1)",
+        where=Where.CHAT,
+        applies=idle_with_turns,
+    ),
+    Command(
+        id="message.version_after",
+        title="The version after",
+        keys=("greater_than_sign", "right"),
+        action="screen.version(1)",
+        where=Where.CHAT,
+        applies=idle_with_turns,
+    ),
+    Command(
+        id="message.continue",
+        title="Go on with an answer that broke off",
+        keys=("c",),
+        action="screen.continue",
+        where=Where.CHAT,
+        slash="continue",
+        applies=idle_with_turns,
+    ),
+    Command(
+        id="message.delete",
+        title="Delete a message and what follows it",
+        keys=("d", "delete"),
+        action="screen.delete",
+        where=Where.CHAT,
+        applies=idle_with_turns,
+    ),
+    Command(
+        id="message.undo",
+        title="Undo the deletion",
+        keys=("u",),
+        action="screen.undo",
+        where=Where.CHAT,
+        slash="undo",
+    ),
+)

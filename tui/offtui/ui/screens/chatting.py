@@ -1,0 +1,181 @@
+"""What the main screen does with the chat: messages, versions, the chats that were kept."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from textual.app import App
+from textual.reactive import var
+
+from offtui.engine.state import Phase
+from offtui.ui import messages
+from offtui.ui.panes.chat import ChatPane
+from offtui.ui.screens.arrangement import Pane
+from offtui.ui.screens.steered import SteeredScreen
+
+if TYPE_CHECKING:
+    from offtui.store.chats.keeper import Keeper
+
+LAST, CHOOSE = "last", "choose"
+"""Instead of a chat's id: the one that was talked in last; the list."""
+
+T = TypeVar("T")
+
+
+class ChattingScreen(SteeredScreen):
+    """A screen with a chat that is kept."""
+
+    open_pane: var[Pane] = var[Pane]("")
+    """The pane that covers the chat."""
+    keeper: "Keeper | None" = None
+
+    @property
+    def chat(self) -> ChatPane:
+        """The chat."""
+        return self.query_one(ChatPane)
+
+    def keep(self, keeper: "Keeper", begin_with: str | None) -> None:
+        """From now on the chats are kept.
+
+        Args:
+            keeper: who does that.
+            begin_with: the chat to go on with, by id, ``LAST`` or ``CHOOSE``; ``None``: a new one.
+        """
+        self.keeper = keeper
+        self.chat.attach(keeper)
+        if begin_with == CHOOSE:
+            self.action_chats()
+        elif begin_with is None:
+            self._when(keeper.ask(lambda library: library.new_draft()), self.chat.restore_draft)
+        else:
+            self.open_chat(begin_with)
+
+    def open_chat(self, chat: str, hit: int | None = None) -> None:
+        """Go on with a chat that was kept; ``hit``: a message of it to show."""
+        if self.keeper is None:
+            return
+
+        def opened(found: object) -> None:
+            from offtui.store.chats.values import Chat
+
+            if isinstance(found, Chat):
+                if self.session.phase is Phase.GENERATING:
+                    self.steering.stop()
+                self.chat.open_chat(found, hit)
+                self.action_leave_pane()
+                if hit is not None:
+                    self.set_focus(self.chat.transcript)
+            elif chat == LAST:
+                self.flash("There is no chat to go on with; this is a new one.")
+            else:
+                self.chat.error(f"There is no chat {chat!r}; `offtui chats` lists them.")
+
+        self._when(self.keeper.ask(lambda library: library.named(chat)), opened)
+
+    def _when(self, future: "Future[T]", then: Callable[[T], object]) -> None:
+        """Have ``then`` called with what the keeper answers; where it cannot, that is said."""
+
+        async def wait() -> None:
+            try:
+                answer = await asyncio.wrap_future(future)
+            except asyncio.CancelledError:
+                return
+            except Exception as error:  # noqa: BLE001 -- sqlite3's errors, without importing it for the first picture
+                self.flash(f"The chats cannot be read: {error}", "$error")
+                return
+            then(answer)
+
+        self.run_worker(wait(), exit_on_error=True)
+
+    def on_chats_said(self, message: messages.ChatsSaid) -> None:
+        """Saving does not work, or works again: said in the chat, for the last row forgets it."""
+        self.chat.notice(message.text)
+
+    def on_chat_lost(self, message: messages.ChatLost) -> None:
+        """If it is the one on the screen, it is kept once more, as a whole."""
+        self.chat.talk.keeping.lost(message.chat, self.chat.conversation)
+
+    def on_turn_asked(self, message: messages.TurnAsked) -> None:
+        """A question for the model, or an answer for it to go on with."""
+        said = self.chat.conversation.messages()
+        (self.steering.resume if message.go_on else self.steering.submit)(message.turn, said)
+
+    # Actions
+
+    def action_leave_pane(self) -> None:
+        """Uncover the chat and go to the prompt."""
+        self.open_pane = ""
+        self.set_focus(self.chat.prompt)
+
+    def action_new_chat(self) -> None:
+        """Begin a new chat; a running answer is stopped."""
+        if self.session.phase is Phase.GENERATING:
+            self.steering.stop()
+        self.chat.begin_anew()
+        self.action_leave_pane()
+
+    def action_chats(self) -> None:
+        """The chats that were kept, as a list."""
+        if self.keeper is None:
+            self.flash("Chats are not kept here.")
+            return
+        from offtui.ui.screens.chats import ChatsScreen
+
+        self.chat.keep_draft()
+        app = cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
+        app.push_screen(ChatsScreen(self.keeper, self.chat.talk.keeping), self._chat_chosen)
+
+    def _chat_chosen(self, chosen: tuple[str, int | None] | None) -> None:
+        if chosen is not None:
+            self.open_chat(*chosen)
+
+    def action_choose(self, by: int) -> None:
+        """Choose the message before or after."""
+        self.set_focus(self.chat.transcript)
+        self.chat.transcript.choose_next(by)
+
+    def action_regenerate(self) -> None:
+        """Answer the chosen question, or the last one, again."""
+        self.chat.regenerate()
+
+    def action_edit(self) -> None:
+        """Ask something else in the place of a question."""
+        self.chat.edit()
+
+    def action_version(self, by: int) -> None:
+        """Another version of a message."""
+        if not self.chat.turn_version(by):
+            self.flash("There is no other version. r answers again, e asks something else.")
+
+    def action_delete(self) -> None:
+        """Take the chosen message and what follows it out."""
+        count = self.chat.remove_chosen()
+        if count:
+            self.flash(f"{count} {'message' if count == 1 else 'messages'} deleted; u undoes it.")
+        else:
+            self.flash("Choose a message with j and k first.")
+
+    def action_undo(self) -> None:
+        """Put back what was deleted last."""
+        if not self.chat.talk.undo():
+            self.flash("There is nothing to undo.")
+
+    def action_continue(self) -> None:
+        """Have the last answer, which broke off, written on."""
+        if not self.chat.go_on():
+            self.flash("There is no answer that broke off at the end of the chat.")
+
+    def action_reasoning(self) -> None:
+        """Fold or unfold reasoning."""
+        self.chat.transcript.toggle_reasoning()
+
+    def action_scroll_chat(self, rows: str) -> None:
+        """Scroll the transcript while typing."""
+        self.chat.scroll_transcript(rows)
+
+    def action_copy_answer(self) -> None:
+        """Copy the chosen message, else the newest answer, as it was written."""
+        text = self.chat.chosen_text()
+        if text:
+            self.flash(self._desk.copy(text), "$primary")

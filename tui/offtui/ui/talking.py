@@ -1,0 +1,228 @@
+"""The conversation on the screen: what is done to it goes to the tree, to the transcript and to the keeper alike."""
+
+from collections.abc import Sequence
+
+from offtui.protocol.events import Loaded, Piece, TurnEnded
+from offtui.protocol.facts import Failure
+from offtui.store.chats.values import Chat, Stamp
+from offtui.ui.conversation import Conversation, Said
+from offtui.ui.keeping import Keeping
+from offtui.ui.transcript import Entry, EntryState, Messages, Role
+
+_NOTES = {
+    "max_tokens": "ended by the limit of tokens",
+    "context_full": "the context is full: /new begins a new chat, /ctx makes it longer",
+}
+_STATES: dict[str, EntryState] = {"open": "streaming", "done": "done", "stopped": "stopped", "failed": "failed"}
+
+
+class Talk:
+    """One conversation at a time, and what else is said beside it."""
+
+    def __init__(self, transcript: Messages, system_prompt: str) -> None:
+        self.conversation = Conversation(system_prompt)
+        self.keeping = Keeping()
+        self._transcript = transcript
+        self._system_prompt = system_prompt
+        self._loaded: Loaded | None = None
+        self._next_note = -1
+        self._removed: list[Said] = []
+        """For undo, the newest last."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing has been said, by nobody."""
+        return self._transcript.is_empty
+
+    # Asking
+
+    def ask(self, question: str) -> int:
+        """The next question; its turn."""
+        answer = self.conversation.ask(question)
+        said = self.conversation.branch[-2]
+        self._transcript.append(entry_of(said))
+        return self._begin(answer, begun=[said])
+
+    def again(self, said: Said) -> int:
+        """Another answer to a question; its turn."""
+        place = self.conversation.branch.index(said)
+        answer = self.conversation.again(said)
+        if said.role == "assistant" and not said.text and said.parent is not None:
+            said.parent.versions.remove(said)  # nothing was said: that is no version worth keeping
+            self.keeping.removed(said)
+        self._cut(place if said.role == "assistant" else place + 1)
+        return self._begin(answer)
+
+    def fork(self, said: Said, question: str) -> int:
+        """Another question in the place of one; its turn."""
+        place = self.conversation.branch.index(said)
+        answer = self.conversation.fork(said, question)
+        question_said = self.conversation.branch[-2]
+        self._cut(place)
+        self._transcript.append(entry_of(question_said))
+        return self._begin(answer, begun=[question_said])
+
+    def go_on(self, said: Said) -> int:
+        """An answer that broke off is written on; its turn."""
+        self.conversation.go_on(said)
+        turn = self.conversation.turn
+        self._transcript.begin(said.id)
+        self.keeping.asked(said, turn)
+        return turn
+
+    def _begin(self, answer: Said, *, begun: Sequence[Said] = ()) -> int:
+        answer.stamp = Stamp.of(self._loaded) if self._loaded is not None else None
+        self._removed.clear()
+        turn = self.conversation.turn
+        self.keeping.asked(answer, turn, begun=begun)
+        self._transcript.begin(answer.id, name=name_of(answer))
+        return turn
+
+    # Answers
+
+    def loaded(self, event: Loaded) -> None:
+        """This model writes from now on."""
+        self._loaded = event
+
+    def piece(self, piece: Piece) -> None:
+        """Some more of an answer."""
+        said = self.conversation.answering(piece.turn)
+        if said is None:
+            return
+        said.add(piece.channel, piece.text)
+        if piece.channel == "answer":
+            self._transcript.feed(piece.text)
+        else:
+            self._transcript.feed(reasoning=piece.text)
+
+    def ended(self, event: TurnEnded) -> None:
+        """The end of an answer."""
+        said = self.conversation.answering(event.turn)
+        if said is not None:
+            stamp = Stamp.of(self._loaded) if self._loaded is not None else said.stamp
+            self.conversation.end(said, event.stop, event.timings, stamp)
+            self._close(said)
+
+    def failed(self, turn: int, failure: Failure) -> bool:
+        """A question could not be answered, or not to the end; whether that is news."""
+        said = self.conversation.answering(turn)
+        if said is None:
+            return False
+        self.conversation.fail(said, failure)
+        self._close(said)
+        return True
+
+    def interrupt(self, failure: Failure | None) -> None:
+        """The worker that was writing is gone."""
+        said = self.conversation.interrupt(failure)
+        if said is not None:
+            self._close(said)
+
+    def _close(self, said: Said) -> None:
+        entry = entry_of(said)
+        self._transcript.end(entry.state, entry.stamp)
+        self.keeping.ended(said, self.conversation.turn)
+
+    # What is shown
+
+    def begin_anew(self) -> None:
+        """A new conversation; what is being written of this one is kept as far as it came."""
+        self._leave(Conversation(self._system_prompt, self.conversation.turn + 1))
+        self.keeping.begin_anew()
+
+    def open(self, chat: Chat, hit: int | None = None) -> None:
+        """A conversation that was kept; ``hit``: a message to show and choose, whatever version it is of."""
+        self._leave(Conversation.of(chat, self._system_prompt, self.conversation.turn + 1))
+        self.keeping.take_over(chat)
+        conversation = self.conversation
+        found = next((said for said in conversation.root.all_after() if said.id == hit), None) if hit else None
+        if found is not None:
+            conversation.show(found)
+        self._transcript.extend(entry_of(said) for said in conversation.branch)
+        if found is not None:
+            self._transcript.choose(found.id)
+        else:
+            self._transcript.action_scroll_end()
+
+    def _leave(self, conversation: Conversation) -> None:
+        self.interrupt(None)
+        self.conversation = conversation
+        self._removed.clear()
+        self._transcript.clear()
+
+    def chosen(self) -> Said | None:
+        """The message that is chosen."""
+        id = self._transcript.chosen
+        return next((said for said in reversed(self.conversation.branch) if said.id == id), None) if id else None
+
+    def turn_version(self, said: Said, by: int) -> bool:
+        """Show the version after (1) or before (-1) this one; whether there is one."""
+        versions = said.siblings
+        place = versions.index(said) + by
+        if self.conversation.open is not None or not 0 <= place < len(versions):
+            return False
+        was_chosen = self._transcript.chosen == said.id
+        self._redraw(self.conversation.show(versions[place]))
+        self.keeping.shown(versions[place])
+        if was_chosen:
+            self._transcript.choose(versions[place].id)
+        return True
+
+    def remove(self, said: Said) -> int:
+        """Take a message and all that follows it out; how many that are."""
+        self._redraw(self.conversation.remove(said))
+        self._removed.append(said)
+        self.keeping.removed(said)
+        parent = said.parent
+        if parent is not None and parent.chosen is not None:
+            self.keeping.shown(parent.chosen)
+        return sum(1 for _ in said.all_after())
+
+    def undo(self) -> bool:
+        """Put back what was removed last; whether there was something."""
+        if not self._removed or self.conversation.open is not None:
+            return False
+        said = self._removed.pop()
+        self._redraw(self.conversation.put_back(said))
+        self.keeping.put_back(said)
+        self._transcript.choose(said.id)
+        return True
+
+    def say(self, role: Role, text: str) -> None:
+        """Something in the app's own voice."""
+        self._transcript.append(Entry(self._next_note, role, text))
+        self._next_note -= 1
+
+    def _redraw(self, same: int) -> None:
+        """Draw the branch anew behind its first ``same`` messages."""
+        self._cut(same)
+        self._transcript.extend(entry_of(said) for said in self.conversation.branch[same:])
+
+    def _cut(self, place: int) -> None:
+        self._transcript.cut(self.conversation.branch[place - 1].id if place else None)
+
+
+def entry_of(said: Said) -> Entry:
+    """A message as the transcript shows it."""
+    stamp = said.stamp
+    note = [stamp.text(), _NOTES.get(stamp.stop, "")] if stamp is not None and said.state != "open" else []
+    return Entry(
+        id=said.id,
+        role="user" if said.role == "user" else "assistant",
+        text=said.text,
+        reasoning=said.reasoning,
+        stamp=" · ".join(part for part in note if part),
+        state=_STATES[said.state],
+        name=name_of(said),
+    )
+
+
+def name_of(said: Said) -> str:
+    """Who says it, and which version it is where there are several; ``""``: nothing beside the role."""
+    stamp = said.stamp
+    name = stamp.name() if stamp is not None else ""
+    versions = said.siblings
+    if len(versions) < 2:
+        return name
+    who = name or ("you" if said.role == "user" else "assistant")
+    return f"{who}  ‹ {versions.index(said) + 1}/{len(versions)} ›"
