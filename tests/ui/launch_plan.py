@@ -1,7 +1,7 @@
 """Opens the screen over a load of a big model that never ran, and a planner: ``FOLDER GIB NGL [SHAPE]``."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -48,10 +48,13 @@ class AtOnce(Recorder):
         )
 
 
-def tools(header: Header, file: Path) -> Tools:
+def tools(header: Header, file: Path, others: Sequence[Header] = ()) -> Tools:
+    known = {other.path: other for other in others}
     return Tools(
         store=lambda: Store(file),
-        read_headers=lambda paths, leash: [HeaderReply(path=path, header=header, failure=None) for path in paths],
+        read_headers=lambda paths, leash: [
+            HeaderReply(path=path, header=known.get(path, header), failure=None) for path in paths
+        ],
         dry_load=lambda request, leash: [],
         bandwidth=lambda: 30e9,
     )

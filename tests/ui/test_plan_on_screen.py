@@ -1,6 +1,6 @@
 """The plan on the screen: what the dial, the gauge, the ledger and the table show of it."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from offtui.engine.state import Phase, SessionState
 from offtui.gguf.header import Header
 from offtui.options import Options
 from offtui.planner.planner import Planner
-from offtui.planner.view import PlanView
+from offtui.planner.view import NoPlan, PlanView
 from offtui.protocol.events import Loaded
 from offtui.ui.ports import Listener
 from offtui.ui.screens.plan import PlanScreen
@@ -25,18 +25,25 @@ from tests.ui.launch_plan import on_card, tools
 
 @asynccontextmanager
 async def planned(
-    tmp_path: Path, *, size: tuple[int, int] = (120, 36), gib: float = 8, layers: int = 12, extra: int = 0
+    tmp_path: Path,
+    *,
+    size: tuple[int, int] = (120, 36),
+    gib: float = 8,
+    layers: int = 12,
+    extra: int = 0,
+    shape: shapes.Shape | None = None,
+    others: Sequence[Header] = (),
 ) -> AsyncGenerator[tuple[Screen, Recorder, Header]]:
-    """The screen with Gemma 2 27B on a card of that size and a real planner, once its plan has come."""
-    header = header_at(tmp_path / "gemma.gguf", shapes.gemma_2_27b())
+    """The screen with a model, Gemma 2 27B, on a card of that size and a real planner, once its plan has come."""
+    header = header_at(tmp_path / "gemma.gguf", shape or shapes.gemma_2_27b())
     made: list[Recorder] = []
 
     def engine(listener: Listener) -> Recorder:
         made.append(Recorder(listener))
         return made[-1]
 
-    def planner(listener: Callable[[PlanView], None]) -> Planner:
-        return Planner(listener, tools(header, tmp_path / "measurements.db"))
+    def planner(listener: Callable[[PlanView | NoPlan], None]) -> Planner:
+        return Planner(listener, tools(header, tmp_path / "measurements.db", others))
 
     options = Options(model=header.path)
     async with opened(engine, size=size, options=options, planner=planner) as screen:

@@ -27,6 +27,7 @@ class Advice(msgspec.Struct, frozen=True):
     times: float
     """Of the tokens per second without it."""
     n_gpu_layers: int
+    """Layers wholly on devices."""
 
     def __str__(self) -> str:
         freed = f"frees {size_text(self.frees)}, " if self.frees else ""
@@ -61,5 +62,5 @@ def advise(
         row = other.choice.row
         if other.choice.fits and times >= WORTH and row.gpu_read > plan.choice.row.gpu_read:
             frees = max(cache - row.vram.kv - row.ram.kv, 0)
-            found.append(Advice(what, frees, other.rate.value, times, row.n_gpu_layers))
+            found.append(Advice(what, frees, other.rate.value, times, row.n_gpu_layers - row.n_kept))
     return tuple(sorted(found, key=lambda advice: -advice.times))

@@ -93,15 +93,11 @@ def make_view(
     names = [device.name for device in target.devices]
     ladders: list[Ladder] = []
     looked_at = placement if placement in there else "layers"
-    advice: tuple[Advice, ...] = ()
     for kind in there:
         better = refine(rungs[kind], _of_kind(dry or {}, kind, model.geometry.n_layer + 1), names)
         own = dict(measured[kind])
         own |= {at: entry for at, entry in measured["layers"].items() if at in (0, model.geometry.n_layer + 1)}
-        seen, plan = making.ladder(better, own, rungs[kind].rows)
-        ladders.append(seen)
-        if kind == looked_at:
-            advice = making.advice(plan)
+        ladders.append(making.ladder(better, own, rungs[kind].rows))
     known = all(rung.table.known for rung in rungs.values())
     return PlanView(
         ground.spec,
@@ -110,7 +106,6 @@ def make_view(
         target.budgets,
         settings.ctx_seq,
         learned=tuple(context is not None for context in ground.contexts or (None,) * len(target.budgets)),
-        advice=advice,
         notices=()
         if known
         else (f"The architecture {header.arch} is new here: its weights are exact, cache and compute a guess.",),
@@ -126,10 +121,8 @@ class _Making(msgspec.Struct, frozen=True):
     line: Line
     ram_available: int | None
 
-    def ladder(
-        self, better: Refined, measured: Mapping[int, Sequence[Point]], formula: Sequence[Row]
-    ) -> tuple[Ladder, Plan]:
-        """One placement for the screen, and as the plan that advice is asked of."""
+    def ladder(self, better: Refined, measured: Mapping[int, Sequence[Point]], formula: Sequence[Row]) -> Ladder:
+        """One placement for the screen."""
         budget, rungs = self.target.budgets, better.ladder
         layers, choice = choose_on(rungs, budget, self.ram_available)
         speeds = rates(rungs.table, self.settings, self.line, N_PAST)
@@ -138,12 +131,13 @@ class _Making(msgspec.Struct, frozen=True):
             _row(at, row, speed, source, plain, budget, measured.get(at, ()))
             for at, (row, speed, source, plain) in enumerate(found)
         )
-        seen = Ladder(rungs.placement, rows, layers, choice.fits, choice.why)
-        return seen, Plan(self.target, rungs.table, speeds, choice, speeds[layers])
+        plan = Plan(self.target, rungs.table, speeds, choice, speeds[layers])
+        return Ladder(rungs.placement, rows, layers, choice.fits, choice.why, self._advice(plan))
 
-    def advice(self, plan: Plan) -> tuple[Advice, ...]:
-        """What would help."""
-        return advise(self.model, self.settings, plan, self.line, ram_available=self.ram_available, n_past=N_PAST)
+    def _advice(self, plan: Plan) -> tuple[Advice, ...]:
+        """What would help besides another placement, which the ladders themselves say."""
+        found = advise(self.model, self.settings, plan, self.line, ram_available=self.ram_available, n_past=N_PAST)
+        return tuple(advice for advice in found if advice.frees)
 
 
 def compare_load(header: Header, model: Model, loaded: Loaded) -> tuple[Difference, ...]:

@@ -78,6 +78,8 @@ class Ladder(msgspec.Struct, frozen=True):
     """Whether more than nothing can be offloaded so; with whole layers always."""
     why: str
     """One sentence about the choice."""
+    advice: tuple[Advice, ...] = ()
+    """What would help, besides another placement."""
 
     @property
     def rate(self) -> float:
@@ -99,7 +101,6 @@ class PlanView(msgspec.Struct, frozen=True):
     n_ctx: int
     learned: tuple[bool, ...] = ()
     """Of each budget: what is held back for the backend was learned here, and is not the usual."""
-    advice: tuple[Advice, ...] = ()
     truth: tuple[Difference, ...] = ()
     """Planned and got of the load that is up, per device and purpose; empty where none was compared."""
     notices: tuple[str, ...] = ()
@@ -124,6 +125,11 @@ class PlanView(msgspec.Struct, frozen=True):
     def why(self) -> str:
         """One sentence about the choice."""
         return self.ladder.why
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """What would help, besides another placement."""
+        return self.ladder.advice
 
     @property
     def placements(self) -> tuple[Placement, ...]:

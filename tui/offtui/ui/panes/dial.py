@@ -217,6 +217,11 @@ class DialPane(Vertical, can_focus=True):
             self.post_message(PaneLeft())
         self._forget()
 
+    @property
+    def is_about_to_load(self) -> bool:
+        """Whether the draft is loaded after a short quiet; else it waits for Enter."""
+        return self._timer is not None
+
     def _can_turn(self) -> bool:
         if self.study is not None:
             return self._fitting_plan() is not None

@@ -1,4 +1,4 @@
-"""The whole plan: every layer count as a table, the budget, the advice, and the load against its plan."""
+"""The whole plan: every layer count as a table, the placements beside each other, the advice, load against plan."""
 
 from typing import ClassVar
 
@@ -9,12 +9,19 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from offtui.planner.view import PlanRow, PlanView, rough
+from offtui.planner.view import SIGNS, Ladder, PlanRow, PlanView, rough
+from offtui.protocol.spec import Placement
 from offtui.text import clean_line
+from offtui.ui.widgets.strip import LEAVES, REFUSED, STAYS, THERE
 from offtui.units import GIB, MIB, rate_text, size_text
 
-_HEADS = ("layers", "VRAM", "weights", "KV", "compute", "RAM", "tokens/s")
-_WIDTHS = (6, 7, 8, 6, 8, 7, 14)
+_HEADS: tuple[str, ...] = ("layers", "VRAM", "weights", "KV", "compute", "RAM", "tokens/s")
+_WIDTHS: tuple[int, ...] = (6, 7, 8, 6, 8, 7, 14)
+_FORMULA = 9
+"""Cells of the column with the formula's figure, where llama.cpp's own is another."""
+APART = 1 * MIB
+"""Bytes by which the two must differ for both to be shown."""
+_NAMES: dict[Placement, str] = {"layers": "whole layers", "ffn": "FFN in RAM", "experts": "experts in RAM"}
 
 
 class PlanScreen(ModalScreen[None]):
@@ -24,61 +31,105 @@ class PlanScreen(ModalScreen[None]):
         ("escape", "leave", "Back"),
         ("d", "leave", "Back"),
         ("q", "leave", "Back"),
+        ("p", "placement", "Next placement"),
     ]
 
-    def __init__(self, view: PlanView, got: int | None, draft: int | None) -> None:
+    def __init__(self, view: PlanView, lies: tuple[Placement, int] | None, draft: int | None) -> None:
         """A page about ``view``.
 
         Args:
-            view: the plan.
-            got: layers that are on the devices now; ``None``: nothing is loaded.
+            view: the plan, under the placement that the dial turns.
+            lies: placement and layers of what is loaded; ``None``: nothing, or another model.
             draft: where the dial points; ``None``: at what is loaded.
         """
         super().__init__()
-        self._view, self._got, self._draft = view, got, draft
+        self._view, self._lies = view, lies
+        self._turned = None if draft is None else (view.placement, draft)
 
     def compose(self) -> ComposeResult:
         """The page."""
         with VerticalScroll(id="plan-box") as box:
             box.border_title = "The plan"
-            box.border_subtitle = "Esc closes"
-            yield Static(Content("\n").join(head_lines(self._view)), markup=False)
-            rows = table_lines(self._view, self._got, self._draft)
-            yield Static(Content("\n").join(rows), id="plan-table", markup=False)
+            box.border_subtitle = "p placement · Esc closes" if len(self._view.ladders) > 1 else "Esc closes"
+            yield Static(Content("\n").join(head_lines(self._view)), id="plan-head", markup=False)
+            yield Static(Content("\n").join(self._table()), id="plan-table", markup=False)
 
     def on_mount(self) -> None:
         """Show the row the dial points at."""
         self.call_after_refresh(self._show_row)
 
-    def _show_row(self) -> None:
-        box = self.query_one("#plan-box", VerticalScroll)
-        table = self.query_one("#plan-table", Static)
-        at = self._draft if self._draft is not None else self._got
-        if at is not None:
-            place = table.virtual_region.y + 1 + at
-            if place >= box.size.height:
-                box.scroll_to(y=place - box.size.height // 2, animate=False)
+    def action_placement(self) -> None:
+        """The table of the next placement."""
+        there = self._view.placements
+        self._view = self._view.under(there[(there.index(self._view.placement) + 1) % len(there)])
+        self.query_one("#plan-head", Static).update(Content("\n").join(head_lines(self._view)))
+        self.query_one("#plan-table", Static).update(Content("\n").join(self._table()))
+        self.call_after_refresh(self._show_row)
 
     def action_leave(self) -> None:
         """Close."""
         self.dismiss(None)
 
+    def _table(self) -> list[Content]:
+        return table_lines(self._view, self._at(self._lies), self._at(self._turned))
+
+    def _at(self, spot: tuple[Placement, int] | None) -> int | None:
+        """The row of this placement's table; the ends are those of each."""
+        if spot is None:
+            return None
+        return spot[1] if spot[0] == self._view.placement or spot[1] in (0, self._view.most) else None
+
+    def _show_row(self) -> None:
+        box = self.query_one("#plan-box", VerticalScroll)
+        table = self.query_one("#plan-table", Static)
+        found = [row for row in (self._at(self._turned), self._at(self._lies)) if row is not None]
+        if found:
+            place = table.virtual_region.y + 1 + found[0]
+            if place >= box.size.height:
+                box.scroll_to(y=place - box.size.height // 2, animate=False)
+
 
 def head_lines(view: PlanView) -> list[Content]:
-    """Why, budget, advice, truth and notices."""
+    """Why, budget, placements, advice, truth and notices."""
     lines = [Content.styled(clean_line(view.why), "bold")]
-    for budget in view.budgets:
+    for index, budget in enumerate(view.budgets):
         held = f"{size_text(budget.margin)} left free"
         if budget.context:
-            held = f"{size_text(budget.context)} for the backend, {held}"
+            source = "learned" if index < len(view.learned) and view.learned[index] else "as usual"
+            held = f"{size_text(budget.context)} for the backend ({source}), {held}"
         room = "its memory is unknown" if budget.bytes is None else f"{size_text(budget.bytes)} to plan with; {held}"
         lines.append(Content.assemble((f"{clean_line(budget.name)}  ", "$secondary"), (room, "$quiet")))
+    lines += placement_lines(view)
     lines += [Content.assemble(("Perhaps better  ", "$accent"), f"{advice}.") for advice in view.advice]
     lines += truth_lines(view)
     lines += [Content.styled(clean_line(notice), "$warning") for notice in view.notices]
-    note = f"{_unit(view)[1]} at a context of {view.n_ctx}; ~ by formula, else llama.cpp's own figure."
+    figures = "~ by formula, ≈ corrected by others, else llama.cpp's own"
+    note = f"{_unit(view)[1]} at a context of {view.n_ctx}; {figures}."
     speeds = "tokens/s: ~ predicted (nine of ten lie between), else measured here."
-    return [*lines, Content(""), Content.styled(note, "$quiet"), Content.styled(speeds, "$quiet"), Content("")]
+    signs = f"{THERE['layers']} there  {LEAVES} goes  {STAYS} in RAM  {REFUSED} does not fit"
+    kept = [f"{THERE[kind]} but for {_NAMES[kind].partition(' ')[0]}" for kind in view.placements if kind != "layers"]
+    strip = "  ".join([f"Strip: {signs}", *kept])
+    return [*lines, Content(""), *[Content.styled(text, "$quiet") for text in (note, speeds, strip)], Content("")]
+
+
+def placement_lines(view: PlanView) -> list[Content]:
+    """As much of each placement as fits, and what that brings; nothing where there is but one."""
+    if len(view.ladders) < 2 or not view.budgets:
+        return []
+    best, base = view.best, view.ladders[0].rate
+    return [_placement(view, ladder, ladder is best, base) for ladder in view.ladders]
+
+
+def _placement(view: PlanView, ladder: Ladder, is_best: bool, base: float) -> Content:
+    row = ladder.rows[ladder.choice]
+    mark = "▶" if is_best else " "
+    name = f"{mark} {_NAMES[ladder.placement]:<15}"
+    if not ladder.fits:
+        return Content.styled(f"{name} not even its smallest fits", "$quiet")
+    rate = rate_text(row.rate.value) if row.runs else f"~{rough(row.rate.low)}–{rough(row.rate.high)}"
+    times = "" if ladder is view.ladders[0] else f"  {ladder.rate / base:.1f}×"
+    text = f"{name} {ladder.choice:>3} of {view.most}  {size_text(row.vram):>9}  {rate:>11} t/s{times}"
+    return Content.styled(text, "$primary" if is_best else "")
 
 
 def truth_lines(view: PlanView) -> list[Content]:
@@ -102,14 +153,25 @@ def _unit(view: PlanView) -> tuple[int, str]:
 def table_lines(view: PlanView, got: int | None, draft: int | None) -> list[Content]:
     """A head and a row for each layer count; without a device all counts are one."""
     rows = view.rows if view.budgets else view.rows[:1]
-    head = "".join(text.rjust(width) for text, width in zip(_HEADS, _WIDTHS, strict=True))
-    return [Content.styled(head, "$quiet"), *[_row(view, row, got, draft) for row in rows]]
+    both = any(_apart(row) for row in rows)
+    heads, widths = list(_HEADS), [*_WIDTHS]
+    if both:
+        heads.insert(5, "formula")
+        widths.insert(5, _FORMULA)
+    head = "".join(text.rjust(width) for text, width in zip(heads, widths, strict=True))
+    return [Content.styled(head, "$quiet"), *[_row(view, row, got, draft, widths) for row in rows]]
 
 
-def _row(view: PlanView, row: PlanRow, got: int | None, draft: int | None) -> Content:
+def _apart(row: PlanRow) -> bool:
+    """Whether llama.cpp's own figure, or what its neighbours' make likely, is another than the formula's."""
+    pairs = zip(row.compute[:-1], row.formula[:-1], strict=False)
+    return row.source != "formula" and any(abs(own - plain) >= APART for own, plain in pairs)
+
+
+def _row(view: PlanView, row: PlanRow, got: int | None, draft: int | None, widths: list[int]) -> Content:
     k = row.n_gpu_layers
-    about = "" if row.exact else "~"
     unit, _ = _unit(view)
+    digits = 2 if unit == GIB else 1
     sizes = (
         row.vram,
         sum(device.weights for device in row.devices),
@@ -117,15 +179,17 @@ def _row(view: PlanView, row: PlanRow, got: int | None, draft: int | None) -> Co
         sum(device.compute for device in row.devices),
         row.ram.total,
     )
-    vram, weights, kv, compute, ram = (f"{size / unit:.{2 if unit == GIB else 1}f}" for size in sizes)
+    vram, weights, kv, compute, ram = (f"{size / unit:.{digits}f}" for size in sizes)
     mark = "→" if k == draft else "■" if k == got else "▶" if k == view.choice else " "
     rate = rate_text(row.rate.value) if row.runs else f"~{rough(row.rate.low)}–{rough(row.rate.high)}"
-    cells = (f"{mark} {k:>3}", vram, weights, kv, about + compute, ram, rate)
-    text = "".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+    cells = [f"{mark} {k:>3}", vram, weights, kv, SIGNS[row.source] + compute, ram, rate]
+    if len(widths) > len(_WIDTHS):
+        cells.insert(5, f"{sum(row.formula[:-1]) / unit:.{digits}f}" if _apart(row) else "")
+    text = "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
     style = "$accent" if k == draft else "$primary" if k == got else ""
     note = ""
     if row.fit == "too much":
-        style, note = style or "$quiet", f" ✗ {size_text(row.excess)} over"
+        style, note = style or "$quiet", f" ✗ +{size_text(row.excess)}"
     elif k == view.choice and view.budgets:
         note = " ✓ the most" if k < view.most else " ✓ all of it"
     return Content.assemble((text, style), (note, "$error" if row.fit == "too much" else "$success"))

@@ -55,10 +55,10 @@ class PlannedScreen(Screen[None]):
         view = self.plan.under(self.placement)
         loaded = self.session.loaded
         same = loaded is not None and loaded.spec.model == view.spec.model
-        got = loaded.layers.got if loaded is not None and same else None
-        lies = loaded.spec.placement if loaded is not None and same else "layers"
+        placed = loaded.spec.placement if loaded is not None and same else "best"
+        lies = None if loaded is None or placed == "best" else (placed, loaded.layers.got)
         app = cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
-        app.push_screen(PlanScreen(view, got if lies == view.placement else None, self.draft))
+        app.push_screen(PlanScreen(view, lies, self.draft))
 
     def on_flashed(self, message: messages.Flashed) -> None:
         """A pane has something to say."""

@@ -1,0 +1,139 @@
+"""Placements on the screen: looked at, turned, loaded, compared; and models that are planned before they are loaded."""
+
+from pathlib import Path
+
+from offtui.plan.probe import DryPoint, DryResult
+from offtui.plan.table import Model
+from offtui.planner.making import Ground, make_view
+from offtui.protocol.spec import LoadSpec
+from offtui.ui.messages import ModelStudied
+from offtui.ui.panes.dial import DialPane
+from offtui.ui.screens.plan import PlanScreen, head_lines, table_lines
+from offtui.units import GIB, MIB
+from tests.fakes import gguf_shapes as shapes
+from tests.planner.scene import RAM_FREE, facts, header_at
+from tests.ui.test_plan_on_screen import planned
+
+
+async def test_p_looks_at_another_placement_and_only_enter_loads_it(tmp_path: Path) -> None:
+    async with planned(tmp_path) as (screen, engine, _):
+        main = screen.app.main
+        view = main.plan
+        assert view is not None
+        other = view.under("ffn")
+        wishes = len(engine.wanted)
+        await screen.press("ctrl+r", "p")
+        await screen.until(lambda: (main.draft, main.placement) == (other.choice, "ffn"))
+        assert main.query_one("#dial").border_title == " Layers · FFN in RAM "
+        assert f"12 → {other.choice} of 47" in screen.line("dial-count")
+        assert screen.line("dial-strip").count("▖") > 30
+        assert f"ours 5.1 GiB → {other.rows[other.choice].vram / GIB:.1f} GiB" in screen.line("monitor-memory")
+        assert f"12→{other.choice}/47 layers, ffn of {47 - other.choice} in RAM" in screen.status
+        assert not main.query_one(DialPane).is_about_to_load
+        assert len(engine.wanted) == wishes
+        await screen.press("enter")
+        await screen.until(lambda: len(engine.wanted) > wishes)
+        assert (engine.wanted[-1].n_gpu_layers, engine.wanted[-1].placement) == (other.choice, "ffn")
+
+
+async def test_turning_another_placement_loads_after_a_quiet_and_escape_drops_it(tmp_path: Path) -> None:
+    async with planned(tmp_path) as (screen, engine, _):
+        main = screen.app.main
+        await screen.press("ctrl+r", "p", "left")
+        assert main.query_one(DialPane).is_about_to_load
+        await screen.press("escape")
+        assert (main.draft, main.placement) == (None, "layers")
+        assert main.query_one("#dial").border_title == " Layers "
+        await screen.press("p", "p")
+        await screen.until(lambda: main.placement == "layers")
+        await screen.press("escape", "p", "left")
+        await screen.until(lambda: engine.wanted[-1].placement == "ffn")
+
+
+async def test_b_points_at_what_promises_most(tmp_path: Path) -> None:
+    async with planned(tmp_path, shape=shapes.qwen3_30b_a3b()) as (screen, _, _):
+        main = screen.app.main
+        view = main.plan
+        assert view is not None
+        assert view.best.placement == "experts"
+        await screen.press("ctrl+r", "b")
+        assert (main.placement, main.draft) == ("experts", view.best.choice)
+        assert "▝" in screen.line("dial-strip")
+
+
+async def test_a_placement_by_command(tmp_path: Path) -> None:
+    async with planned(tmp_path) as (screen, engine, _):
+        await screen.ask("/placement best")
+        await screen.until(lambda: engine.wanted[-1].placement == "best")
+        assert engine.wanted[-1].n_gpu_layers is None
+        await screen.ask("/placement sideways")
+        await screen.until(lambda: "takes one of layers" in screen.line("footer"))
+
+
+async def test_a_model_is_turned_before_it_is_loaded(tmp_path: Path) -> None:
+    other = header_at(tmp_path / "other.gguf", shapes.qwen3_8b())
+    async with planned(tmp_path, others=[other]) as (screen, engine, _):
+        main = screen.app.main
+        wishes = len(engine.wanted)
+        main.post_message(ModelStudied(Path(other.path)))
+        await screen.until(lambda: main.plan is not None and main.plan.spec.model == other.path)
+        await screen.until(lambda: main.draft is not None and main.draft == main.plan.choice)
+        assert "of 37   not loaded" in screen.line("dial-count")
+        assert main.query_one("#dial").border_title == " Layers · other "
+        assert "t/s predicted" in screen.line("dial-figures")
+        await screen.press("home", "right", "right")
+        assert main.draft == 2
+        assert not main.query_one(DialPane).is_about_to_load
+        assert len(engine.wanted) == wishes
+        await screen.press("p", "home", "5", "enter")
+        await screen.until(lambda: len(engine.wanted) > wishes)
+        wish = engine.wanted[-1]
+        assert (wish.model, wish.n_gpu_layers, wish.placement) == (other.path, 5, "ffn")
+        assert main.study is None
+
+
+async def test_leaving_a_study_is_back_at_what_is_up(tmp_path: Path) -> None:
+    async with planned(tmp_path) as (screen, engine, header):
+        main = screen.app.main
+        wishes = len(engine.wanted)
+        main.post_message(ModelStudied(tmp_path / "no.gguf"))
+        await screen.until(lambda: "not there" in screen.line("dial-count"))
+        await screen.press("escape")
+        await screen.until(lambda: main.study is None)
+        await screen.until(lambda: main.plan is not None and main.plan.spec.model == header.path)
+        assert len(engine.wanted) == wishes
+        assert "12 of 47 on the device" in screen.line("dial-count")
+
+
+async def test_the_table_compares_the_placements(tmp_path: Path) -> None:
+    async with planned(tmp_path, size=(200, 50)) as (screen, _, _):
+        await screen.press("ctrl+r", "d")
+        await screen.until(lambda: isinstance(screen.app.screen, PlanScreen))
+        view = screen.app.main.plan
+        assert view is not None
+        text = "\n".join(line.plain for line in head_lines(view))
+        for ladder, name in zip(view.ladders, ("whole layers", "FFN in RAM"), strict=True):
+            assert f"{name}" in text
+            assert f"{ladder.choice} of 47" in text
+        assert "350.0 MiB for the backend (as usual), 512.0 MiB left free" in text
+        rows = table_lines(view, 12, None)
+        assert "■  12" in rows[13].plain
+        await screen.press("p")
+        shown = screen.app.screen
+        assert isinstance(shown, PlanScreen)
+        assert "■" not in str(shown.query_one("#plan-table").render())
+
+
+def test_both_figures_where_the_formula_was_wrong(tmp_path: Path) -> None:
+    header = header_at(tmp_path / "m.gguf", shapes.qwen3_8b())
+    ground = Ground(LoadSpec(model=header.path), True, facts(), RAM_FREE)
+    dry = {("layers", at): DryResult(DryPoint(at), {"CUDA0": 700 * MIB}, 20 * MIB) for at in (10, 37)}
+    view = make_view(header, Model.of(header), ground, dry=dry)  # type: ignore[arg-type]
+    plain = make_view(header, Model.of(header), ground)
+    lines = [line.plain for line in table_lines(view, None, None)]
+    assert "formula" in lines[0]
+    formula = f"{sum(plain.rows[10].formula[:-1]) / GIB:.2f}"
+    assert lines[11].split()[4:6] == ["0.68", formula]
+    assert lines[13].split()[4].startswith("≈")
+    assert lines[1].split()[4].startswith("~")
+    assert "formula" not in table_lines(plain, None, None)[0].plain
