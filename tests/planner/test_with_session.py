@@ -10,10 +10,12 @@ import psutil
 from offtui.engine.session import Session
 from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.planner.planner import Planner, Tools
-from offtui.planner.view import PlanView
+from offtui.planner.view import NoPlan, PlanView
 from offtui.protocol.events import TurnEnded
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 from offtui.store.measurements import Store
+from offtui.units import MIB
+from tests.fakes import gguf_shapes as shapes
 from tests.fakes.device import RunningDevice
 
 
@@ -28,7 +30,8 @@ def is_up(state: SessionState, spec: LoadSpec) -> bool:
     loaded = state.loaded
     if state.phase is not Phase.READY or state.move is not None or loaded is None:
         return False
-    return (loaded.spec.model, loaded.layers.got) == (spec.model, spec.n_gpu_layers)
+    found = (loaded.spec.model, loaded.layers.got, loaded.spec.placement)
+    return found == (spec.model, spec.n_gpu_layers, spec.placement)
 
 
 def test_loads_are_as_planned_and_answers_are_measured(
@@ -63,3 +66,37 @@ def test_loads_are_as_planned_and_answers_are_measured(
         session.close()
         planner.close()
     assert not [child for child in psutil.Process().children() if "offtui.worker" in " ".join(child.cmdline())]
+
+
+def test_loads_of_other_placements_are_as_planned_too(tiny_model: Path, device: RunningDevice, tmp_path: Path) -> None:
+    views: list[PlanView] = []
+    moe = shapes.write_random(tmp_path / "moe.gguf", shapes.tiny_experts())
+
+    def deliver(said: PlanView | NoPlan) -> None:
+        assert isinstance(said, PlanView), said
+        views.append(said)
+
+    planner = Planner(deliver, Tools(store=lambda: Store(tmp_path / "m.db"), bandwidth=lambda: None), quiet=0.1)
+    session = Session(planner.hear, spare=False)
+    dense, sparse = (str(tiny_model), "ffn"), (str(moe), "experts")
+    wishes = [(*dense, 1), (*dense, 5), (*dense, 8), (str(tiny_model), "layers", 5), (*sparse, 2), (*sparse, 7)]
+    try:
+        for model, placement, layers in wishes:
+            spec = LoadSpec(
+                model=model,
+                n_gpu_layers=layers,
+                placement=placement,  # type: ignore[arg-type]
+                n_ctx=2048,
+                n_threads=1,
+                rpc=(device.endpoint,),
+            )
+            session.want(spec)
+            until(lambda spec=spec: is_up(session.state, spec))
+            until(lambda s=spec: bool(views) and (views[-1].spec.model, views[-1].placement) == (s.model, s.placement))
+            until(lambda at=layers: views[-1].rows[at].exact and bool(views[-1].truth))
+            assert views[-1].bugs == ()
+            own, plain = views[-1].rows[layers].compute, views[-1].rows[layers].formula
+            assert all(abs(a - b) <= 5 * MIB for a, b in zip(own, plain, strict=True))
+    finally:
+        session.close()
+        planner.close()
