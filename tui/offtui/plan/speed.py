@@ -29,6 +29,9 @@ REMOTE_ERROR = 0.80
 """Where a device of another machine may be a card or a processor."""
 MEASUREMENT_ERROR = 0.05
 """One standard deviation of a measured speed, relative: runs differ by this much."""
+MACHINE_ERROR = 0.25
+"""One standard deviation of how much slower or faster a whole machine is than its parts promise, before any run on it:
+clocks, other programs, drivers."""
 DRAM = 25e9
 """Bytes per second that decoding reads from RAM where nothing is known: two channels of DDR4 gave 20.7–24.7 GB/s."""
 CORE = 10e9
@@ -191,6 +194,8 @@ def rate(line: Line, work: Work) -> Rate:
     variance = _dot(amounts, [_dot(row, amounts) for row in line.covariance])
     # what the line itself cannot say: caches, clocks, threads
     error = math.hypot(math.sqrt(max(variance, 0.0)) / seconds, MEASUREMENT_ERROR)
+    if not line.n_measured:
+        error = math.hypot(error, MACHINE_ERROR)
     value, spread = 1 / seconds, math.exp(BAND * error)
     return Rate(value / spread, value, value * spread, "fit" if line.n_measured else "prior")
 
