@@ -3,7 +3,8 @@
 import json
 import re
 import shlex
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from offtui.cli.main import main
 from offtui.cli.plan_command import quoted
 from offtui.engine import prober
 from offtui.monitor.bandwidth import ram_bandwidth
+from offtui.plan.probe import HeaderReply
 from offtui.planner.learning import devices_text, settings_text
 from offtui.protocol.spec import LoadSpec
 from offtui.store.measurements import Circumstances, FileId, Point, Store
@@ -268,6 +270,85 @@ def test_files_that_are_no_model(plan: Run, tmp_path: Path) -> None:
     done = plan(shapes.write_sparse(tmp_path / "lora.gguf", adapter))
     assert done.code == 3
     assert "is a LoRA adapter" in done.err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"block_count": ("uint32", 0)}, "does not say how many blocks"),
+        ({"block_count": ("uint32", 2**32 - 1)}, "does not say how many blocks"),
+        ({"block_count": ("int32", -5)}, "does not say how many blocks"),
+        ({"block_count": ("string", "12")}, "does not say how many blocks"),
+        ({"block_count": ("uint32", 40)}, "no tensors of block 12"),
+        ({"embedding_length": ("int32", -1)}, "embedding length"),
+    ],
+    ids=str,
+)
+def test_absurd_metadata_is_one_line(plan: Run, tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    done = plan(shapes.write_sparse(tmp_path / "odd.gguf", shapes.bench_tiny().with_meta(**change)), "--vram", "1GiB")
+    assert (done.code, done.out) == (3, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"context_length": ("int64", -1)},
+        {"context_length": ("uint64", 2**63)},
+        {"feed_forward_length": ("float32", float("nan"))},
+        {"rope__freq_base": ("float32", float("inf"))},
+        {"vocab_size": ("uint32", 2**32 - 1)},
+        {"nextn_predict_layers": ("uint32", 500)},
+        {"expert_count": ("uint32", 2**31), "expert_used_count": ("uint32", 2**32 - 1)},
+        {"attention__key_length": ("uint32", 2**32 - 1)},
+    ],
+    ids=str,
+)
+def test_what_says_nothing_of_bytes_does_not_stop_a_plan(plan: Run, tmp_path: Path, change: dict[str, Any]) -> None:
+    path = shapes.write_sparse(tmp_path / "odd.gguf", shapes.bench_tiny().with_meta(**change))
+    done = plan(path, "--vram", "1GiB", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert all(0 <= row["vram"]["total"] < 100 * GIB for row in done.json["rows"])
+
+
+def test_a_million_tensors_are_refused_at_once(plan: Run, tmp_path: Path) -> None:
+    path = tmp_path / "many.gguf"
+    path.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 10**6, 1) + bytes(2**20))
+    done = plan(path, "--vram", "1GiB")
+    assert (done.code, done.out) == (3, "")
+    assert done.err == f"offtui: {path} claims 1000000 tensors; no model has so many. Download it again.\n"
+
+
+def test_a_file_that_stalls_its_reader_cannot_be_loaded(
+    plan: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = prober.read_headers
+
+    def at_once(paths: Sequence[str]) -> list[HeaderReply]:
+        return real(paths, seconds=0.0)
+
+    monkeypatch.setattr(prober, "read_headers", at_once)
+    done = plan(tiny_model, "--vram", "1GiB")
+    assert done.code == 3
+    assert "took too long" in done.err
+
+
+def test_a_model_that_fits_nowhere_is_told_what_would(plan: Run, gemma: Path) -> None:
+    said = plan(gemma, "--vram", "2GiB", "--placement", "ffn", "--ctx", 8192).out
+    assert "Not even with the matrices of 46 layers in RAM: it would need" in said
+    assert "Perhaps better: whole layers on the GPU" in said
+    assert "▶" not in said.split("does not fit")[0].replace("▶ the most", "")
+
+
+def test_every_line_of_a_plan_stays_within_80_columns(plan: Run, gemma: Path, moe: Path) -> None:
+    for words in (
+        (gemma, "--card", "RTX 4060", "--ctx", 32768),
+        (gemma, "--vram", "8GiB", "--vram", "24GiB"),
+        (moe, "--card", "RTX 4060 + RTX 3060 12GB", "--placement", "experts"),
+        ("--table", gemma, moe, "--card", "RTX 4060", "--card", "RTX 4090"),
+    ):
+        assert max(map(len, plan(*words).out.splitlines())) <= 80
 
 
 def test_a_budget_of_nothing(plan: Run, tiny_model: Path) -> None:

@@ -23,6 +23,7 @@ from offtui.options import Options
 from offtui.plan import target as targets
 from offtui.plan.advise import advise
 from offtui.plan.choose import MARGIN
+from offtui.plan.contradictions import contradiction
 from offtui.plan.probe import DryPoint, DryRequest
 from offtui.plan.report import Plan, make_plan, points_to_try, with_dry_loads, with_measured
 from offtui.plan.settings import Settings
@@ -40,7 +41,7 @@ _NO_MODEL: Final = {
     "mmproj": "is a projector for images and no model of its own",
     "lora": "is a LoRA adapter and no model of its own",
     "vocabulary": "is a vocabulary without weights",
-    "unsupported": "is no language model that llama.cpp can load",
+    "unsupported": "is no language model that llama.cpp can load, or does not say how many blocks it has",
 }
 
 
@@ -142,7 +143,8 @@ def run(arguments: argparse.Namespace) -> int:
     if planned:
         _show(planned, arguments)
         return 0
-    return EXIT_CODES.get(failures[0].kind, 1) if failures else 1
+    # a file that kills or stalls its reader cannot be loaded either
+    return EXIT_CODES.get(failures[0].kind, 3) if failures else 1
 
 
 def _places(arguments: argparse.Namespace, options: Options) -> list[Place] | Failure:
@@ -167,9 +169,12 @@ def _places(arguments: argparse.Namespace, options: Options) -> list[Place] | Fa
 
 def _no_model(header: Header) -> Failure | None:
     reason = _NO_MODEL.get(header.kind)
-    if reason is None:
-        return None
-    return Failure("unsupported", f"{header.path} {reason}.", advice="Name a model.")
+    if reason is not None:
+        return Failure("unsupported", f"{header.path} {reason}.", advice="Name a model.")
+    wrong = contradiction(header)
+    if wrong is not None:
+        return Failure("unsupported", f"{header.path} contradicts itself: {wrong}.", advice="Download it again.")
+    return None
 
 
 def _plan(header: Header, arguments: argparse.Namespace, options: Options, found: Sequence[Place]) -> PlannedModel:

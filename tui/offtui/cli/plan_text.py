@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 from offtui.cli.plan_model import PlannedModel
 from offtui.plan.choose import Budget, fits
@@ -22,15 +23,16 @@ def plans_text(planned: PlannedModel, *, every_row: bool) -> str:
     lines = [*_title(planned), ""]
     if len(planned.plans) == 1:
         plan = planned.plans[0]
-        lines += [*_target_lines(plan), "", *_rows(plan, every_row), "", plan.choice.why]
-        lines += [f"Perhaps better: {advice}." for advice in planned.advice]
+        lines += [*_target_lines(plan), "", *_rows(plan, every_row), "", *wrap(plan.choice.why, WIDTH)]
+        for advice in planned.advice:
+            lines += wrap(f"Perhaps better: {advice}.", WIDTH, subsequent_indent="  ")
         legend = _legend([planned])
         if any(not fits(row, plan.choice.budgets) for row in plan.table.rows):
             legend.insert(0, "▶ the most that fits · × does not fit")
     else:
         lines += ["What fits:", *_fitting(planned.plans), "", "What that brings:", *_bringing(planned.plans)]
         legend = _legend([planned])
-    lines += ["", *legend, *planned.notes]
+    lines += ["", *legend, *(line for note in planned.notes for line in wrap(note, WIDTH))]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

@@ -97,7 +97,7 @@ def choose_from(rows: Table, budget: Sequence[Budget], ram_available: int | None
     fits_ram = ram_available is None or need <= ram_available
     why = _why(rows, index, budget, bool(fitting))
     if not fits_ram and ram_available is not None:
-        why += f" RAM is short: {need / GIB:.1f} of {ram_available / GIB:.1f} GiB."
+        why += f" RAM is short: {need / GIB:.1f} of {ram_available / GIB:.1f} GiB; {_in_ram(row, ram_available)}."
     return Choice(row.n_gpu_layers, why, row, rows.placement, bool(fitting), tuple(budget), fits_ram)
 
 
@@ -122,7 +122,7 @@ def _why(rows: Table, index: int, budget: Sequence[Budget], any_fits: bool) -> s
     names = " and ".join(have.name for have in budget)
     if not any_fits:
         short, need = _shortest(row, budget)
-        return f"Not even with the matrices of {row.n_kept} layers in RAM: {_needs(need, short, '')}."
+        return f"Not even with the matrices of {row.n_kept} layers in RAM: it {_needs(need, short, '')}."
     if index == len(rows.rows) - 1:
         return f"All {most} layers: they need {_gib(row.vram.total)} of {_gib(_sum(budget))} GiB on {names}."
     after = rows.rows[index + 1]
@@ -136,6 +136,14 @@ def _count(rows: Table, row: Row, most: int) -> str:
         return f"{row.n_gpu_layers} of {most} layers"
     what = "feed-forward matrices" if rows.placement == "ffn" else "experts"
     return f"All {most} layers, but the {what} of {row.n_kept} in RAM"
+
+
+def _in_ram(row: Row, available: int) -> str:
+    """What would help where RAM is short."""
+    left = available - row.ram.kv - row.ram.compute
+    if left <= 0:
+        return "not even the KV cache fits"
+    return f"weights beyond {left / GIB:.1f} GiB would be read from disk for each token"
 
 
 def _needs(need: int, short: Budget, subject: str) -> str:

@@ -1,6 +1,7 @@
 """``gguf_*`` of ggml through ctypes: opens a file without allocating its tensors, and hands out plain values."""
 
 import ctypes
+import math
 import os
 from types import TracebackType
 from typing import Any, Self
@@ -148,7 +149,8 @@ class NativeFile:
             if self._gguf.kv_type(self._handle, index) == _ARRAY:
                 lengths[key] = self._gguf.arr_n(self._handle, index)
             value = self._value(index)
-            if value is not None:
+            # a number that is none means nothing, and cannot be written as JSON
+            if value is not None and _is_finite(value):
                 values[key] = value
         return values, lengths
 
@@ -202,3 +204,8 @@ def _shape(ne: Any) -> tuple[int, ...]:
     while len(shape) > 1 and shape[-1] == 1:
         shape.pop()
     return tuple(shape)
+
+
+def _is_finite(value: Scalar | tuple[Scalar, ...]) -> bool:
+    parts = value if isinstance(value, tuple) else (value,)
+    return all(math.isfinite(part) for part in parts if isinstance(part, float))

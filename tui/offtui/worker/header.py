@@ -6,6 +6,7 @@
 import os
 import re
 import stat
+import struct
 import sys
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from offtui.worker.gguf_reader import NativeFile, NativeReader
 MAGIC = b"GGUF"
 MAX_PARTS = 1000
 """Split files of one model; real ones have tens."""
+
+MAX_TENSORS = 200_000
+"""Of a file; the largest real ones have some ten thousand. llama.cpp compares each name with all others."""
+_HEAD = struct.Struct("<4sIQQ")
+"""Magic, version, numbers of tensors and of metadata keys, as every GGUF since version 2 begins."""
+_VERSIONS = (2, 3)
 
 _PART_NAME = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 
@@ -107,7 +114,7 @@ def _check_file(path: str) -> None:
         if not stat.S_ISREG(mode):
             raise _unreadable("permission", f"{name} is not a regular file.", advice="Name a .gguf file.")
         with open(path, "rb") as file:
-            head = file.read(len(MAGIC))
+            head = file.read(_HEAD.size)
     except (FileNotFoundError, NotADirectoryError):
         raise _unreadable("not_found", f"{name} does not exist.") from None
     except PermissionError:
@@ -118,8 +125,14 @@ def _check_file(path: str) -> None:
         raise _unreadable("not_found", f"{name} is not a path.") from None
     if not head:
         raise _unreadable("not_gguf", f"{name} is empty.", advice="Download it again.")
-    if head != MAGIC:
-        raise _unreadable("not_gguf", f"{name} is not a GGUF file.", f"It begins with {head!r} instead of {MAGIC!r}.")
+    if head[: len(MAGIC)] != MAGIC:
+        evidence = f"It begins with {head[: len(MAGIC)]!r} instead of {MAGIC!r}."
+        raise _unreadable("not_gguf", f"{name} is not a GGUF file.", evidence)
+    if len(head) == _HEAD.size:
+        _, version, n_tensors, _ = _HEAD.unpack(head)
+        if version in _VERSIONS and n_tensors > MAX_TENSORS:
+            message = f"{name} claims {n_tensors} tensors; no model has so many."
+            raise _unreadable("not_gguf", message, advice="Download it again.")
 
 
 def _open(reader: NativeReader, path: str) -> NativeFile:
