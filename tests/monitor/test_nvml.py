@@ -32,6 +32,7 @@ def test_every_field_of_two_gpus(child: Child) -> None:
         "index": 0,
         "name": "NVIDIA Fake 0",
         "uuid": "GPU-0-0",
+        "pci": "0000:1a:00.0",
         "total": 8 * GIB,
         "used": 2 * GIB,
         "free": 5 * GIB,
@@ -43,9 +44,47 @@ def test_every_field_of_two_gpus(child: Child) -> None:
         "energy_j": 987654321.0,
         "temp_c": 61.0,
         "clock_mhz": 1980,
+        "mem_clock_mhz": 9501,
+        "throttle": [],
+        "pcie_in": None,
+        "pcie_out": None,
         "fan": 0.3,
     }
     assert (second["index"], second["uuid"], second["temp_c"]) == (1, "GPU-1-0", 62.0)
+
+
+def test_the_bus_is_measured_one_gpu_after_the_other_as_it_takes_the_driver_long(child: Child) -> None:
+    readings = [child.ask(clock=clock)["gpus"] for clock in (1, 2, 3)]
+    assert [[gpu["pcie_in"] for gpu in gpus] for gpus in readings] == [
+        [None, 1_500_000],
+        [1_500_000, 1_500_000],
+        [1_500_000, 1_500_000],
+    ]
+    assert readings[1][0]["pcie_out"] == 250_000
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (0x1, []),
+        (0x4, ["the power cap"]),
+        (0x20, ["heat"]),
+        (0x48, ["heat"]),
+        (0x8, ["hardware"]),
+        (0x84, ["the power cap", "the power supply"]),
+    ],
+)
+def test_what_holds_the_clocks_down_is_named(child: Child, reasons: int, words: list[str]) -> None:
+    child.obey(f"reasons 0 {reasons}")
+    assert child.ask(clock=1)["gpus"][0]["throttle"] == words
+
+
+def test_a_gpu_without_memory_and_one_with_a_crowd(child: Child) -> None:
+    child.obey("nothing 0 1", "many 1 300")
+    first, second = child.ask(clock=1)["gpus"]
+    assert (first["total"], first["used"], first["free"]) == (0, 0, 0)
+    assert len(second["processes"]) == 300
+    assert second["processes"][0]["used"] > second["processes"][-1]["used"]
 
 
 def test_a_name_cannot_act_on_a_terminal(child: Child) -> None:
@@ -80,6 +119,8 @@ def test_processes_are_listed_less_often_than_the_rest(child: Child) -> None:
         ("nvmlDeviceGetTotalEnergyConsumption", "energy_j"),
         ("nvmlDeviceGetClockInfo", "clock_mhz"),
         ("nvmlDeviceGetFanSpeed", "fan"),
+        ("nvmlDeviceGetPciInfo_v3", "pci"),
+        ("nvmlDeviceGetPcieThroughput", "pcie_in"),
         ("nvmlDeviceGetUUID", "uuid"),
     ],
 )
@@ -175,7 +216,7 @@ def test_a_driver_that_cannot_count_is_said_and_tried_again(child: Child) -> Non
 def test_a_machine_without_the_library_has_no_gpus_and_no_problem(tmp_path: Path) -> None:
     (tmp_path / nvml.LIBRARY).write_text("not a library")  # found before the machine's own, if it has one
     with Child(tmp_path, tmp_path / "orders", "reader") as child:
-        assert child.ask(clock=1) == {"gpus": [], "problems": []}
+        assert child.ask(clock=1) == {"gpus": [], "problems": [], "cached": None}
         nvml.build(tmp_path)
         assert child.ask(clock=30)["gpus"] == []
         assert len(child.ask(clock=62)["gpus"]) == 2, "a driver installed meanwhile is found"

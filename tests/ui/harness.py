@@ -228,7 +228,7 @@ async def opened(
     """The app, running until the block ends."""
     ports = Ports(
         engine,
-        lambda listener, _interval, _pid: StillWatch(listener),
+        lambda listener, *_: StillWatch(listener),
         lambda listener: StillShelf(files, listener),
         planner,
         memory,

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offtui.gguf.header import Header
 from offtui.monitor.graph import Style
@@ -73,12 +75,12 @@ def test_the_strip_shows_what_does_not_fit(view: PlanView) -> None:
 @pytest.mark.parametrize(
     ("ours", "used", "would", "bar"),
     [
-        (20, 40, None, "██▒▒······"),
-        (20, 40, 20, "██▒▒······"),
-        (20, 40, 50, "██▒▒□□□···"),
-        (40, 60, 10, "█▪▪▪▒▒····"),
-        (20, 40, 90, "██▒▒□□□□□×"),
-        (20, 40, 0, "▪▪▒▒······"),
+        (20, 40, None, "██░░······"),
+        (20, 40, 20, "██░░······"),
+        (20, 40, 50, "██░░□□□···"),
+        (40, 60, 10, "█▪▪▪░░····"),
+        (20, 40, 90, "██░░□□□□□×"),
+        (20, 40, 0, "▪▪░░······"),
     ],
 )
 def test_a_gauge_has_the_phantom_of_what_ours_would_be(ours: int, used: int, would: int | None, bar: str) -> None:
@@ -102,3 +104,17 @@ def test_a_cell_of_several_layers_shows_what_the_draft_changes() -> None:
     row = strip_row(Axis(127, 46), Strip(127, Split(60), 60, Split(61), 100)).plain
     assert row.count("□") == 1
     assert strip_row(Axis(127, 46), Strip(127, Split(60, "ffn"), 60)).plain.count("▄") > 20
+
+
+def test_a_gauge_tells_weights_kv_and_compute_apart_and_mapped_weights_from_what_is_used() -> None:
+    assert memory_bar(10, 40, 60, 100, kv=10, compute=10).plain == "██▓▒░░····"
+    assert memory_bar(10, 20, 60, 100, kv=10, compute=10, cached=30).plain == "▓▒░░░░▞▞▞·"
+    assert memory_bar(10, 40, 60, 100, 60, kv=10, compute=10, ascii=True).plain == "##=-::++.."
+
+
+@given(*[st.integers(0, 2**40)] * 6)
+def test_a_gauge_is_as_wide_as_it_is_told_whatever_it_shows(
+    ours: int, used: int, kv: int, compute: int, cached: int, would: int
+) -> None:
+    bar = memory_bar(30, ours + kv + compute, used, 2**40, would, kv=kv, compute=compute, cached=cached)
+    assert bar.cell_length == 30

@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 from offtui.engine.state import Phase, Progress, SessionState
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
-from offtui.ui.devices import device_uses, has_device
+from offtui.recorder.devices import DeviceUse, device_uses, has_device
 from offtui.ui.panes.ledger import ledger_lines
 from offtui.ui.panes.model_rows import model_row
-from offtui.ui.panes.monitor import device_lines
 from offtui.ui.panes.status import status
 from offtui.ui.screens.arrangement import beside, covering, seen
 from offtui.ui.widgets.draw import memory_bar, progress_bar, small_bar
+from offtui.ui.widgets.gauges import Look, device_lines
 from offtui.ui.widgets.strip import Split, Strip, strip_lines
 from tests.ui.harness import GIB, loaded, timings
 
@@ -107,7 +107,7 @@ def test_devices_are_told_apart_and_unknown_is_not_nothing() -> None:
     assert (use.name, use.used, use.total) == ("CUDA0", 2 * GIB, 8 * GIB)
     assert has_device(ready())
     assert not has_device(ready(0, device=False))
-    unknown = device_lines(use.__class__("RPC0", "host", "rpc", 0, None, None), 40)
+    unknown = device_lines(DeviceUse(name="RPC0", title="host", kind="rpc"), Look(40))
     assert "memory unknown" in unknown[0].plain
     assert len(unknown) == 2
 
@@ -116,7 +116,7 @@ def test_devices_are_told_apart_and_unknown_is_not_nothing() -> None:
 def test_tables_fit_their_pane(width: int) -> None:
     assert all(line.cell_length <= max(width, 37) for line in ledger_lines(ready(), width))
     (use,) = device_uses(ready(), None)
-    assert all(line.cell_length <= max(width, 30) for line in device_lines(use, width))
+    assert all(line.cell_length <= max(width, 30) for line in device_lines(use, Look(width)))
 
 
 def test_the_ledger_adds_a_row_per_device_ram_last() -> None:

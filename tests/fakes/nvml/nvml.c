@@ -6,6 +6,13 @@
  *   fail CALL CODE I  for GPU I only; CALL "*" is every call about it
  *   hang CALL         CALL waits until the line is gone
  *   mig I N           GPU I is cut into N instances
+ *   used I N          MiB of GPU I that are used (a quarter of it)
+ *   util I N          per cent that GPU I is busy (75)
+ *   power I N         mW that GPU I takes (123456)
+ *   energy I N        J that GPU I took (987654321)
+ *   reasons I N       why its clocks are as they are, as bits (0)
+ *   nothing I 1       GPU I has 0 bytes of memory
+ *   many I N          processes that compute on GPU I, of numbers nobody has
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +117,10 @@ ret nvmlDeviceGetMemoryInfo_v2(device *handle, memory_v2 *memory) {
     if (memory->version != (sizeof(memory_v2) | 2u << 24)) return 25;
     memory->total = (handle->instance ? 1 : 8) * GIB;
     memory->reserved = memory->total / 8; memory->used = memory->total / 4;
-    memory->free = memory->total - memory->used - memory->reserved;
+    if (number("used", handle->gpu, -1) >= 0 && !handle->instance)
+        memory->used = (unsigned long long)number("used", handle->gpu, 0) << 20;
+    if (number("nothing", handle->gpu, 0)) memory->total = memory->reserved = memory->used = 0;
+    memory->free = memory->total > memory->used + memory->reserved ? memory->total - memory->used - memory->reserved : 0;
     return 0;
 }
 typedef struct { unsigned version, sensor; int temperature; } temperature_v1;
@@ -128,23 +138,40 @@ ret nvmlDeviceGetTemperature(device *handle, unsigned sensor, unsigned *value) {
 }
 ret nvmlDeviceGetUtilizationRates(device *handle, unsigned rates[2]) {
     ABOUT(handle);
-    rates[0] = 75; rates[1] = 40;
+    rates[0] = (unsigned)number("util", handle->gpu, 75); rates[1] = 40;
     return 0;
 }
 #define UNSIGNED(call, number) \
     ret call(device *handle, unsigned *value) { ABOUT(handle); *value = (number); return 0; }
-UNSIGNED(nvmlDeviceGetPowerUsage, 123456)
+UNSIGNED(nvmlDeviceGetPowerUsage, (unsigned)number("power", ((device *)handle)->gpu, 123456))
 UNSIGNED(nvmlDeviceGetEnforcedPowerLimit, 200000)
 UNSIGNED(nvmlDeviceGetFanSpeed, 30)
 UNSIGNED(nvmlDeviceGetMaxMigDeviceCount, 7)
 ret nvmlDeviceGetTotalEnergyConsumption(device *handle, unsigned long long *value) {
     ABOUT(handle);
-    *value = 987654321000ull;
+    *value = (unsigned long long)number("energy", handle->gpu, 987654321) * 1000;
+    return 0;
+}
+ret nvmlDeviceGetCurrentClocksEventReasons(device *handle, unsigned long long *value) {
+    ABOUT(handle);
+    *value = (unsigned long long)number("reasons", handle->gpu, 0);
+    return 0;
+}
+ret nvmlDeviceGetPcieThroughput(device *handle, unsigned way, unsigned *value) {
+    ABOUT(handle);
+    *value = way ? 1500 : 250; /* received, sent: KB/s */
+    return 0;
+}
+typedef struct { char legacy[16]; unsigned domain, bus, slot, id, subsystem; char bus_id[32]; } pci;
+ret nvmlDeviceGetPciInfo_v3(device *handle, pci *info) {
+    ABOUT(handle);
+    memset(info, 0, sizeof *info);
+    snprintf(info->bus_id, sizeof info->bus_id, "00000000:%02X:00.0", 0x1A + handle->gpu);
     return 0;
 }
 ret nvmlDeviceGetClockInfo(device *handle, unsigned kind, unsigned *value) {
     ABOUT(handle);
-    *value = kind == 1 ? 1980 : 0;
+    *value = kind == 1 ? 1980 : kind == 2 ? 9501 : 0;
     return 0;
 }
 ret nvmlDeviceGetMigMode(device *handle, unsigned *current, unsigned *pending) {
@@ -173,6 +200,10 @@ static ret list(unsigned *count, process *found, unsigned has, const process *ha
 }
 ret nvmlDeviceGetComputeRunningProcesses_v3(device *handle, unsigned *count, process *found) {
     ABOUT(handle);
+    static process crowd[512];
+    int many = number("many", handle->gpu, 0);
+    for (int i = 0; i < many && i < 512; i++) crowd[i] = (process){4000000u + (unsigned)i, GIB / 1024 * (unsigned)(i + 1), 0, 0};
+    if (many) return list(count, found, (unsigned)many, crowd);
     process these[2] = {{(unsigned)getpid(), GIB / 2, 0, 0}, {4194303, ~0ull, 0, 0}}; /* not told how much */
     return list(count, found, handle->gpu ? 0 : 2, these);
 }

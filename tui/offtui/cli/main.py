@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from offtui import __version__
 from offtui.cli.exits import BROKEN_PIPE, INTERRUPTED, complain
 from offtui.cli.options import Parser, add_session_options, options_from
-from offtui.errors import OfftuiError, UsageError
+from offtui.cli.terminal import need_terminal
+from offtui.errors import OfftuiError
 
-COMMANDS = ("ask", "device", "doctor", "models", "plan", "rm")
+COMMANDS = ("ask", "device", "doctor", "models", "plan", "rm", "status", "top")
 """Modules of this folder with an ``add_parser`` that sets ``run``."""
 
 
@@ -62,10 +63,7 @@ def _run_app(arguments: argparse.Namespace) -> int:
     from offtui import config
 
     options = options_from(arguments, config.load())
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("The screen needs a terminal; without one, use `offtui ask`.")
-    if os.environ.get("TERM", "dumb") == "dumb":
-        raise UsageError("The screen needs a terminal that can do more than TERM=dumb says; here, use `offtui ask`.")
+    need_terminal("offtui ask")
 
     from offtui.ui import app
 

@@ -8,6 +8,7 @@ from offtui.monitor.sample import GpuSample
 from offtui.text import clean_line
 
 _CARD = re.compile(r"card(\d+)")
+_PLACE = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _AMD = "0x1002"
 
 
@@ -38,18 +39,21 @@ def _sample(index: int, device: Path) -> GpuSample:
     name = _text(device / "product_name") or f"AMD GPU {_text(device / 'device') or ''}".strip()
     uuid = _text(device / "unique_id") or device.resolve().name
     total = _number(device / "mem_info_vram_total")
+    place = device.resolve().name
+    pci = place if _PLACE.fullmatch(place) else None
     if _text(device / "power/runtime_status") == "suspended":  # reading on would wake it up
-        return GpuSample(index=index, name=name, uuid=uuid, total=total)
+        return GpuSample(index=index, name=name, uuid=uuid, pci=pci, total=total)
     used = _number(device / "mem_info_vram_used")
     hwmon = next(iter(sorted(device.glob("hwmon/hwmon*"))), device / "hwmon")
     micro_watts = _number(hwmon / "power1_average")
     if micro_watts is None:
         micro_watts = _number(hwmon / "power1_input")
-    hertz = _number(hwmon / "freq1_input")
+    hertz, mem_hertz = _number(hwmon / "freq1_input"), _number(hwmon / "freq2_input")
     return GpuSample(
         index=index,
         name=name,
         uuid=uuid,
+        pci=pci,
         total=total,
         used=used,
         free=max(0, total - used) if total is not None and used is not None else None,
@@ -60,6 +64,7 @@ def _sample(index: int, device: Path) -> GpuSample:
         energy_j=_per(_number(hwmon / "energy1_input"), 1_000_000),
         temp_c=_per(_number(hwmon / "temp1_input"), 1000),
         clock_mhz=None if hertz is None else round(hertz / 1_000_000),
+        mem_clock_mhz=None if mem_hertz is None else round(mem_hertz / 1_000_000),
         fan=_fan(hwmon),
     )
 

@@ -11,6 +11,8 @@ _ASCII = "_.-'"
 _DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
 """Bits of a braille cell, left and right column, from the lowest dot up."""
 _BRAILLE = 0x2800
+_LEFT, _RIGHT = ([sum(dots[:count]) for count in range(5)] for dots in _DOTS)
+"""Bits of a column of a cell by how many of its dots are set, from the lowest up."""
 
 
 def samples_per_column(style: Style) -> int:
@@ -49,6 +51,8 @@ def render(
         return _blocks(values, height, low, top)
     steps = height * 4
     levels = [_level(value, low, top, steps) for value in values]
+    if fill and style == "braille":
+        return _filled(levels, width, height)
     spans = _spans(levels, fill)
     return _braille(spans, width, height) if style == "braille" else _ascii(levels, spans, height)
 
@@ -87,6 +91,20 @@ def _braille(spans: Sequence[tuple[int, int] | None], width: int, height: int) -
         for level in range(span[0], span[1] + 1):
             cells[height - 1 - level // 4][column // 2] |= dots[level % 4]
     return ["".join(chr(_BRAILLE + cell) if cell else " " for cell in row) for row in cells]
+
+
+def _filled(levels: Sequence[int | None], width: int, height: int) -> list[str]:
+    """The area under a line: every cell at once, as this is drawn for many lanes at a time."""
+    heights = [0 if level is None else level + 1 for level in levels]
+    rows: list[str] = []
+    for row in range(height - 1, -1, -1):
+        base = row * 4
+        cells = [
+            _LEFT[min(4, max(0, heights[at] - base))] | _RIGHT[min(4, max(0, heights[at + 1] - base))]
+            for at in range(0, 2 * width, 2)
+        ]
+        rows.append("".join([chr(_BRAILLE + cell) if cell else " " for cell in cells]))
+    return rows
 
 
 def _ascii(levels: Sequence[int | None], spans: Sequence[tuple[int, int] | None], height: int) -> list[str]:

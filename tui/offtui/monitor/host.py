@@ -13,6 +13,7 @@ from offtui.monitor.sample import HostSample, ProcessSample
 SHORTEST = 0.04
 """Seconds over which a share of a processor means something: the kernel counts in hundredths."""
 
+_LOOPBACK = ("lo", "lo0")
 _IDLE = ("idle", "iowait")
 _COUNTED_TWICE = ("guest", "guest_nice")
 """Linux counts them in ``user`` and ``nice`` already."""
@@ -21,8 +22,9 @@ _COUNTED_TWICE = ("guest", "guest_nice")
 class HostReader:
     """Reads the host again and again; the CPU's share is that of the time between two reads."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), clock: Callable[[], float] = time.monotonic) -> None:
         self._root = root
+        self._disk, self._net = Flow(_disk_bytes, clock), Flow(_net_bytes, clock)
         self._times: list[tuple[float, float]] = []
         self._shares: tuple[float, ...] = ()
 
@@ -38,6 +40,8 @@ class HostReader:
             load1 = psutil.getloadavg()[0]
         except OSError:
             load1 = None
+        disk_read, disk_write = self._disk.read()
+        net_in, net_out = self._net.read()
         return HostSample(
             ram_total=total,
             ram_used=total - available,
@@ -48,6 +52,10 @@ class HostReader:
             per_core=per_core,
             load1=load1,
             ram_limited=limited,
+            disk_read=disk_read,
+            disk_write=disk_write,
+            net_in=net_in,
+            net_out=net_out,
         )
 
     def _memory(self) -> tuple[int, int, bool, int | None, int | None]:
@@ -62,9 +70,9 @@ class HostReader:
         return limit.total, min(available, limit.available), True, swap_total, swap_used
 
     def _per_core(self) -> tuple[float, ...]:
-        """Busy share of each core since the last call; empty in the first and where a core came or went."""
+        """Busy share of each core since the last call; empty in the first and where a core came, went or began anew."""
         before, now = self._times, [_busy_and_total(core) for core in psutil.cpu_times(percpu=True)]
-        if len(before) != len(now):
+        if len(before) != len(now) or any(after < then for (_, then), (_, after) in zip(before, now, strict=True)):
             self._times, self._shares = now, ()
         elif all(total - total_before >= SHORTEST for (_, total_before), (_, total) in zip(before, now, strict=True)):
             self._times = now
@@ -75,15 +83,57 @@ class HostReader:
         return self._shares
 
 
+class Flow:
+    """Two counters of bytes as rates over the time between two reads."""
+
+    def __init__(self, count: Callable[[], tuple[int, int] | None], clock: Callable[[], float]) -> None:
+        self._count = count
+        self._clock = clock
+        self._last: tuple[float, tuple[int, int]] | None = None
+        self._rates: tuple[float | None, float | None] = (None, None)
+
+    def read(self) -> tuple[float | None, float | None]:
+        """Bytes per second; unknown in the first read, and where a counter began anew."""
+        now, counts, last = self._clock(), self._count(), self._last
+        if counts is None:
+            self._last, self._rates = None, (None, None)
+        elif last is None:
+            self._last = now, counts
+        elif (seconds := now - last[0]) >= SHORTEST:
+            self._last = now, counts
+            first, second = (after - before for before, after in zip(last[1], counts, strict=True))
+            self._rates = (None if first < 0 else first / seconds, None if second < 0 else second / seconds)
+        return self._rates
+
+
+def _disk_bytes() -> tuple[int, int] | None:
+    try:
+        counters = psutil.disk_io_counters(nowrap=False)
+    except (OSError, RuntimeError, ValueError):  # a container may hide the disks, or show them in another form
+        return None
+    return None if counters is None else (counters.read_bytes, counters.write_bytes)
+
+
+def _net_bytes() -> tuple[int, int] | None:
+    """Of every interface but those that lead nowhere."""
+    try:
+        counters = psutil.net_io_counters(pernic=True, nowrap=False)
+    except (OSError, RuntimeError):
+        return None
+    outside = [each for name, each in counters.items() if name not in _LOOPBACK]
+    return sum(each.bytes_recv for each in outside), sum(each.bytes_sent for each in outside)
+
+
 class ProcessReader:
     """Reads one process after another: whichever has the pid asked for."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._process: psutil.Process | None = None
-        self._last: tuple[float, float] | None = None
-        """When it was read, and the CPU seconds it had used by then."""
+        self._last: tuple[float, float, int | None] | None = None
+        """When it was read, and the CPU seconds and the bytes it had used and read by then."""
         self._share: float | None = None
+        self._read: float | None = None
 
     def read(self, pid: int | None) -> ProcessSample | None:
         """The process now; ``None`` where there is none, or no longer."""
@@ -93,12 +143,15 @@ class ProcessReader:
         try:
             process = self._process
             if process is None or process.pid != pid or not process.is_running():
-                process, self._last, self._share = psutil.Process(pid), None, None
+                process, self._last = psutil.Process(pid), None
+                self._share, self._read = None, None
                 self._process = process
             with process.oneshot():
                 if process.status() == psutil.STATUS_ZOMBIE:
                     return None
-                rss = int(process.memory_info().rss)
+                memory = process.memory_info()
+                rss, shared = int(memory.rss), getattr(memory, "shared", None)
+                read = _read_bytes(process)
                 times = process.cpu_times()
         except psutil.NoSuchProcess:
             self._process = None
@@ -107,11 +160,22 @@ class ProcessReader:
             return ProcessSample(pid)
         now, used = self._clock(), times.user + times.system
         if self._last is None:
-            self._last = now, used
+            self._last = now, used, read
         elif now - self._last[0] >= SHORTEST:
-            self._share = max(0.0, (used - self._last[1]) / (now - self._last[0]))
-            self._last = now, used
-        return ProcessSample(pid, rss, self._share)
+            at, used_before, read_before = self._last
+            self._share = max(0.0, (used - used_before) / (now - at))
+            known = read is not None and read_before is not None
+            self._read = max(0, (read or 0) - (read_before or 0)) / (now - at) if known else None
+            self._last = now, used, read
+        return ProcessSample(pid, rss, self._share, shared, self._read)
+
+
+def _read_bytes(process: psutil.Process) -> int | None:
+    """Bytes that the disks were read for it; not every system tells."""
+    try:
+        return int(process.io_counters().read_bytes) if hasattr(process, "io_counters") else None
+    except (psutil.AccessDenied, OSError, NotImplementedError):
+        return None
 
 
 def _swap() -> tuple[int | None, int | None]:

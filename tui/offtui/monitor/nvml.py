@@ -31,6 +31,8 @@ _BROKEN = {
     999: "the driver reports an unknown error",
 }
 """NVML's return codes after which handles are worthless."""
+_THROTTLES = ((0x04, "the power cap"), (0x60, "heat"), (0x80, "the power supply"), (0x08, "hardware"))
+"""Bits of the reasons for which the clocks are lower than they could be; being idle is none."""
 _LIBRARY_NOT_FOUND = 12
 _FUNCTION_NOT_FOUND = 13
 _NOT_SUPPORTED = 3
@@ -49,6 +51,8 @@ class _Device(msgspec.Struct):
     lost: str = ""
     """Why it is not read at present."""
     processes: tuple[GpuProcess, ...] = ()
+    pci: str | None = None
+    pcie: tuple[int | None, int | None] = (None, None)
 
 
 class Nvml:
@@ -78,6 +82,8 @@ class Nvml:
         self._again = 0.0
         """Not to be tried before."""
         self._problem = ""
+        self._turn = 0
+        """The device whose bus is measured this time: that takes the driver 40 ms, so it is done one by one."""
         self._listed = float("-inf")
         """When processes were listed last."""
 
@@ -95,6 +101,7 @@ class Nvml:
         with_processes = now - self._listed >= PROCESSES
         if with_processes:
             self._listed = now
+        self._turn = (self._turn + 1) % max(len(self._devices), 1)
         gpus = tuple(self._sample(device, with_processes, now) for device in self._devices)
         return Reading(gpus, self._problems())
 
@@ -150,7 +157,9 @@ class Nvml:
             for part in self._instances(handle) or [handle]:
                 name = clean_line(self._try(self._api.nvmlDeviceGetName, part) or f"GPU {number}")
                 uuid = self._try(self._api.nvmlDeviceGetUUID, part)
-                found.append(_Device(len(found), part, name, clean_line(uuid) if uuid else None))
+                pci = self._try(self._api.nvmlDeviceGetPciInfo, part)
+                bus = pci_name(pci.busId) if pci else None
+                found.append(_Device(len(found), part, name, clean_line(uuid) if uuid else None, pci=bus))
                 self._names[number] = name
         self._devices = found
 
@@ -164,7 +173,7 @@ class Nvml:
         return [part for part in parts if part is not None]
 
     def _sample(self, device: _Device, with_processes: bool, now: float) -> GpuSample:
-        identity = GpuSample(index=device.index, name=device.name, uuid=device.uuid)
+        identity = GpuSample(index=device.index, name=device.name, uuid=device.uuid, pci=device.pci)
         if device.lost:
             return identity
         try:
@@ -189,6 +198,10 @@ class Nvml:
         api, handle = self._api, device.handle
         if with_processes:
             device.processes = self._processes(handle)
+        if device.index == self._turn:
+            ways = (api.NVML_PCIE_UTIL_RX_BYTES, api.NVML_PCIE_UTIL_TX_BYTES)
+            got = [self._field(api.nvmlDeviceGetPcieThroughput, handle, way) for way in ways]
+            device.pcie = _thousandfold(got[0]), _thousandfold(got[1])
         rates = self._field(api.nvmlDeviceGetUtilizationRates, handle)
         temperature = self._field(api.nvmlDeviceGetTemperatureV, handle, api.NVML_TEMPERATURE_GPU)
         if temperature is None:  # drivers before 570 have only the older call
@@ -207,9 +220,20 @@ class Nvml:
             energy_j=_thousandth(self._field(api.nvmlDeviceGetTotalEnergyConsumption, handle)),
             temp_c=None if temperature is None else float(temperature),
             clock_mhz=self._field(api.nvmlDeviceGetClockInfo, handle, api.NVML_CLOCK_SM),
+            mem_clock_mhz=self._field(api.nvmlDeviceGetClockInfo, handle, api.NVML_CLOCK_MEM),
+            throttle=_held_back(self._reasons(handle)),
+            pcie_in=device.pcie[0],
+            pcie_out=device.pcie[1],
             fan=None if fan is None else fan / 100,
             processes=device.processes,
         )
+
+    def _reasons(self, handle: Any) -> int | None:
+        """Why the clocks are as they are, as bits; drivers before 535 have only the older call."""
+        reasons = self._field(self._api.nvmlDeviceGetCurrentClocksEventReasons, handle)
+        if reasons is None:
+            reasons = self._field(self._api.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
+        return reasons
 
     def _memory(self, device: _Device) -> tuple[int | None, int | None, int | None, bool]:
         """Total, used and free bytes, and whether they are the machine's RAM. Raises where the GPU is gone."""
@@ -263,6 +287,24 @@ class Nvml:
 
 def _reason(error: Any) -> str:
     return _BROKEN.get(error.value) or clean_line(str(error)).rstrip(".")
+
+
+def _held_back(reasons: int | None) -> tuple[str, ...] | None:
+    if reasons is None:
+        return None
+    words = [word for bits, word in _THROTTLES if reasons & bits]
+    return tuple(word for word in words if word != "hardware" or len(words) == 1)
+
+
+def pci_name(bus: str | bytes) -> str | None:
+    """``00000000:01:00.0`` as the kernel and ggml write it: ``0000:01:00.0``."""
+    text = clean_line(bus.decode("ascii", "replace") if isinstance(bus, bytes) else bus, 20).lower()
+    domain, _, rest = text.partition(":")
+    return f"{domain[-4:]}:{rest}" if rest else None
+
+
+def _thousandfold(value: int | None) -> int | None:
+    return None if value is None else value * 1000
 
 
 def _thousandth(value: int | None) -> float | None:

@@ -14,10 +14,12 @@ SLOW = 2.0
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a driver said."""
+    """What a driver said, or whatever else may hang."""
 
     gpus: tuple[GpuSample, ...] = ()
     problems: tuple[str, ...] = ()
+    cached: int | None = None
+    """Bytes of the model's file that are in RAM."""
 
 
 class Probe:

@@ -23,6 +23,8 @@ class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
     """Position in the list, from 0; not the number llama.cpp gives it."""
     name: str
     uuid: str | None = None
+    pci: str | None = None
+    """Where it sits on the bus: ``0000:01:00.0``."""
     total: int | None = None
     used: int | None = None
     free: int | None = None
@@ -38,6 +40,13 @@ class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
     """Joules since the driver was loaded; differences count."""
     temp_c: float | None = None
     clock_mhz: int | None = None
+    """Of the processors; ``mem_clock_mhz`` is the memory's."""
+    mem_clock_mhz: int | None = None
+    throttle: tuple[str, ...] | None = None
+    """What holds the clocks down: ``power``, ``heat``; empty: nothing does."""
+    pcie_in: int | None = None
+    """Bytes per second over the bus to the GPU, and from it, over a moment."""
+    pcie_out: int | None = None
     fan: float | None = None
     processes: tuple[GpuProcess, ...] = ()
 
@@ -56,6 +65,11 @@ class HostSample(msgspec.Struct, frozen=True, kw_only=True):
     load1: float | None = None
     ram_limited: bool = False
     """A container's limit, smaller than the machine's RAM, is what ``ram_total`` says."""
+    disk_read: float | None = None
+    """Bytes per second since the sample before, of all disks; likewise the next three."""
+    disk_write: float | None = None
+    net_in: float | None = None
+    net_out: float | None = None
 
 
 class ProcessSample(msgspec.Struct, frozen=True):
@@ -66,6 +80,10 @@ class ProcessSample(msgspec.Struct, frozen=True):
     """Bytes resident, pages of a mapped model file among them."""
     cpu: float | None = None
     """Cores in use since the sample before: 1.0 is one whole core, so this one may exceed 1."""
+    shared: int | None = None
+    """Of ``rss``, pages of files, those of a mapped model among them."""
+    read: float | None = None
+    """Bytes per second that it had read from disks, pages of a mapped file too."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,5 +94,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     gpus: tuple[GpuSample, ...] = ()
     host: HostSample = HostSample()
     worker: ProcessSample | None = None
+    cached: int | None = None
+    """Bytes of the model's file that are in RAM."""
+    wall: float | None = None
+    """Seconds since 1970 at ``time``."""
     problems: tuple[str, ...] = ()
     """One clear sentence for each thing that could not be read."""

@@ -23,13 +23,18 @@ ReadHost = Callable[[], HostSample]
 ReadProcess = Callable[[int | None], ProcessSample | None]
 
 
-def gpu_probes() -> Sequence[Probe]:
-    """The drivers of this machine's GPUs."""
+def usual_probes(model: Callable[[], str | None]) -> Sequence[Probe]:
+    """The drivers of this machine's GPUs, and the page cache."""
     from offtui.monitor.amdgpu import AmdGpu
     from offtui.monitor.nvml import Nvml
+    from offtui.monitor.pagecache import PageCache
 
     nvml = Nvml()
-    return (Probe("NVML", nvml.read, close=nvml.close), Probe("amdgpu", AmdGpu().read))
+    return (
+        Probe("NVML", nvml.read, close=nvml.close),
+        Probe("amdgpu", AmdGpu().read),
+        Probe("The file system of the model", PageCache(model).read),
+    )
 
 
 def _host_readers() -> tuple[ReadHost, ReadProcess]:
@@ -47,7 +52,8 @@ class Sampler:
         listener: called with each sample, in the sampler's thread.
         interval: seconds between samples; a callable is asked before each wait.
         worker_pid: the process to be sampled along; ``None`` where there is none.
-        probes: makes the readers of GPUs; called in the sampler's thread.
+        model: path of the model file that this process has mapped; ``None`` where it has none.
+        probes: makes the readers of whatever may hang; called in the sampler's thread.
         readers: makes the readers of the host and of a process; called there too, as importing psutil takes its time.
     """
 
@@ -56,17 +62,20 @@ class Sampler:
         listener: Callable[[Sample], None],
         interval: Callable[[], float] | float = 1.0,
         worker_pid: Callable[[], int | None] = lambda: None,
+        model: Callable[[], str | None] = lambda: None,
         *,
-        probes: Callable[[], Sequence[Probe]] = gpu_probes,
+        probes: Callable[[], Sequence[Probe]] | None = None,
         readers: Callable[[], tuple[ReadHost, ReadProcess]] = _host_readers,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._listener = listener
         self._interval = interval
         self._worker_pid = worker_pid
-        self._make_probes = probes
+        self._make_probes = probes or (lambda: usual_probes(model))
         self._make_readers = readers
         self._clock = clock
+        self._wall = wall
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -84,6 +93,11 @@ class Sampler:
     def poke(self) -> None:
         """Sample now, for instance because a model was loaded or the interval became shorter."""
         self._wake.set()
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether, when the newest sample was taken, every driver had answered at least once."""
+        return not self._awaited
 
     def stop(self) -> None:
         """End and wait for it, at most two seconds; after this the listener is not called again. Idempotent."""
@@ -112,6 +126,7 @@ class Sampler:
                 probe.stop(_JOIN / 2)
 
     def _look(self, begun: float, readers: tuple[ReadHost, ReadProcess], probes: Sequence[Probe]) -> Sample:
+        wall = self._wall()
         asked = [probe for probe in probes if probe.ask()]
         host, worker, problems = self._read(*readers)
         deadline = self._clock() + PATIENCE
@@ -125,6 +140,8 @@ class Sampler:
             gpus=tuple(msgspec.structs.replace(gpu, index=index) for index, gpu in enumerate(gpus)),
             host=host,
             worker=worker,
+            cached=next((reading.cached for reading in readings if reading.cached is not None), None),
+            wall=wall,
             problems=(*problems, *(problem for reading in readings for problem in reading.problems)),
         )
 

@@ -19,7 +19,7 @@ _encoder = msgspec.msgpack.Encoder()
 T = TypeVar("T")
 
 
-def encode(frame: Request | Event) -> bytes:
+def encode(frame: msgspec.Struct) -> bytes:
     """The bytes of one frame."""
     body = _encoder.encode(frame)
     if len(body) > MAX_FRAME:

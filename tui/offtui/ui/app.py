@@ -13,13 +13,16 @@ from offtui.options import Options
 from offtui.units import rate_text
 
 if TYPE_CHECKING:
+    from offtui.config import Config
+    from offtui.engine.state import SessionState
     from offtui.models.shelf import ShelfView
     from offtui.monitor.sample import Sample
     from offtui.planner.view import NoPlan, PlanView
     from offtui.protocol.facts import Learned
+    from offtui.recorder.tape import Tape
     from offtui.store.chats.keeper import Keeper
     from offtui.ui.application import OfftuiApp
-    from offtui.ui.ports import Engine, Listener, Planning, Ports, Shelving, Watch
+    from offtui.ui.ports import Engine, Listener, Planning, Ports, Shelving, Telling, Watch
 
 PATIENCE = 4.0
 """Seconds after a signal until the process is ended without the terminal's cooperation."""
@@ -54,6 +57,22 @@ def run(options: Options, ports: "Ports | None" = None) -> int:
         return 128 + ended_by.number
     print(exit_line(app), file=sys.stderr if app.return_code else sys.stdout)
     return app.return_code or 0
+
+
+def run_top(config: "Config", pid: int | None = None) -> int:
+    """Show the monitor alone until the user quits; the exit status.
+
+    Args:
+        config: theme, keys and graph.
+        pid: of the offtui to watch; without it the one that was started last.
+
+    Raises:
+        UsageError: the config names a theme or a key that does not exist, or no such process runs.
+    """
+    _prepare_environment()
+    from offtui.ui import top
+
+    return top.run(config, pid)
 
 
 def exit_line(app: "OfftuiApp") -> str:
@@ -94,11 +113,14 @@ def _ports(options: Options) -> "Ports":
         return Session(listener, learned=learned)
 
     def watch(
-        listener: "Callable[[Sample], None]", interval: Callable[[], float], worker: Callable[[], int | None]
+        listener: "Callable[[Sample], None]",
+        interval: Callable[[], float],
+        worker: Callable[[], int | None],
+        model: Callable[[], str | None],
     ) -> "Watch":
         from offtui.monitor.sampler import Sampler
 
-        return Sampler(listener, interval, worker)
+        return Sampler(listener, interval, worker, model)
 
     def library(listener: "Callable[[ShelfView], None]") -> "Shelving":
         from offtui import paths
@@ -118,7 +140,12 @@ def _ports(options: Options) -> "Ports":
 
         return Keeper(say, lost)
 
-    return Ports(engine, watch, library, planner, Remembered(), chats)
+    def telling(tape: "Tape", state: "Callable[[], tuple[SessionState, int | None]]") -> "Telling":
+        from offtui.recorder.server import Server
+
+        return Server(tape, state)
+
+    return Ports(engine, watch, library, planner, Remembered(), chats, telling)
 
 
 class _Signals:

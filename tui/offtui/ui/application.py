@@ -1,6 +1,7 @@
 """The Textual app: it owns the terminal, the session and the sampler, and knows nothing of panes."""
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -8,11 +9,14 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.theme import Theme
 
-from offtui.engine.state import Occurrence, Phase, SessionState
+from offtui.engine.moves import MoveBegan
+from offtui.engine.state import LoadWanted, Occurrence, Phase, SessionState, TurnWanted, WorkerSpawned
 from offtui.monitor.sample import Sample
 from offtui.options import Options
-from offtui.protocol.events import Hello, Piece
+from offtui.protocol.events import Hello, Loaded, Piece, TurnEnded
 from offtui.protocol.spec import LoadSpec, Placement
+from offtui.recorder.devices import mapped_file
+from offtui.recorder.tape import Tape
 from offtui.ui import clipboard, themes
 from offtui.ui.bridge import Mailbox
 from offtui.ui.commands import quit_binding
@@ -26,7 +30,7 @@ from offtui.ui.messages import (
     PlanRefused,
     SampleTaken,
 )
-from offtui.ui.ports import Engine, Planning, Ports, Shelving, Watch
+from offtui.ui.ports import Engine, Planning, Ports, Shelving, Telling, Watch
 from offtui.ui.screens.main import MainScreen
 
 if TYPE_CHECKING:
@@ -34,8 +38,11 @@ if TYPE_CHECKING:
     from offtui.planner.view import NoPlan, PlanView
     from offtui.store.chats.keeper import Keeper
 
-BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0
-"""Between two samples of the machine, while loading or generating, and otherwise."""
+BUSY_SECONDS, IDLE_SECONDS, BLURRED_SECONDS = 0.5, 1.0, 5.0
+"""Between two samples of the machine: while loading or generating, otherwise, and while nobody looks."""
+
+_WORTH_A_LOOK = LoadWanted | MoveBegan | WorkerSpawned | Loaded | TurnWanted | TurnEnded
+"""After which the machine is looked at at once: what an answer took, for instance, is read at its begin and end."""
 
 
 class OfftuiApp(App[None], inherit_bindings=False):
@@ -61,13 +68,16 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._planner: Planning | None = None
         self._shelf: Shelving | None = None
         self._keeper: Keeper | None = None
+        self._telling: Telling | None = None
+        self._tape = Tape()
+        self._state = SessionState(phase=Phase.LOADING)
         self._worker_pid: int | None = None
         self._interrupting = keys_under("app.interrupt", options.config.keys)
         self.set_keymap(keymap(options.config.keys))
         worn = theme or themes.load(options.config.theme)
         self.register_theme(worn)
         self.theme = worn.name
-        self.main = MainScreen(options, self, self._mailbox.take, ports.memory)
+        self.main = MainScreen(options, self, self._mailbox.take, self._tape, ports.memory)
 
     def get_default_screen(self) -> MainScreen:
         """The main screen."""
@@ -98,8 +108,14 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self.main.attach(self._engine)
         self._shelf = self._ports.library(self._read)
         self.main.attach_shelf(self._shelf)
-        self._watch = self._ports.watch(self._sampled, self._interval, lambda: self._worker_pid)
+        self._watch = self._ports.watch(
+            self._sampled, self._interval, lambda: self._worker_pid, lambda: mapped_file(self._state)
+        )
         self._watch.start()
+        if self._ports.telling is not None:
+            self._telling = self._ports.telling(self._tape, lambda: (self._state, self._worker_pid))
+            if problem := self._telling.start():
+                self.main.flash(problem, "$warning")
 
     def save(self) -> None:
         """Hand over what only the screen knows. From a signal's handler."""
@@ -118,6 +134,8 @@ class OfftuiApp(App[None], inherit_bindings=False):
             self._planner.close()
         if self._shelf is not None:
             self._shelf.close()
+        if self._telling is not None:
+            self._telling.close()
 
     async def on_event(self, event: events.Event) -> None:
         """Whatever else is pressed, pasted or clicked between two Ctrl+C, the second does not quit."""
@@ -132,10 +150,16 @@ class OfftuiApp(App[None], inherit_bindings=False):
     def _listen(self, state: SessionState, occurrence: Occurrence) -> None:
         if isinstance(occurrence, Hello):
             self._worker_pid = occurrence.pid
+        self._state = state
+        self._tape.hear(state, occurrence, time.monotonic())
         if isinstance(occurrence, Piece) and self._keeper is not None:
             # Not by way of the screen, which a slow terminal may hold up.
             self._keeper.piece(occurrence.turn, occurrence.channel, occurrence.text)
         self._mailbox.put(state, occurrence)
+        if self._telling is not None:
+            self._telling.ring()
+        if isinstance(occurrence, _WORTH_A_LOOK) and self._watch is not None:
+            self._watch.poke()
         if self._planner is not None:
             self._planner.hear(state, occurrence)
         if self._shelf is not None:
@@ -145,6 +169,7 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._post(MailArrived())
 
     def _sampled(self, sample: Sample) -> None:
+        self._tape.observe(sample, self._state)
         self._post(SampleTaken(sample))
 
     def _planned(self, view: "PlanView | NoPlan") -> None:
@@ -169,8 +194,15 @@ class OfftuiApp(App[None], inherit_bindings=False):
             self.main.post_message(message)
 
     def _interval(self) -> float:
-        busy = self.main.session.phase in (Phase.LOADING, Phase.GENERATING)
+        if not self.app_focus:
+            return BLURRED_SECONDS
+        busy = self._state.phase in (Phase.LOADING, Phase.GENERATING) or self._state.move is not None
         return BUSY_SECONDS if busy else IDLE_SECONDS
+
+    def watch_app_focus(self, focus: bool) -> None:
+        """Look at once when somebody looks again."""
+        if focus and self._watch is not None:
+            self._watch.poke()
 
     # The desk of the main screen
 

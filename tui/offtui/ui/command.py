@@ -19,6 +19,7 @@ class Where(Enum):
     DIAL = "in the dial"
     MODELS = "in the list of models"
     MONITOR = "in the monitor"
+    FULL = "in the full monitor"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from textual.binding import Binding
 
 from offtui.engine.state import Phase
 from offtui.ui.command import Command, Situation, Where, busy, can_fit, fallen, has_device, has_turns
+from offtui.ui.full_commands import FULL
 from offtui.ui.message_commands import MESSAGE_COMMANDS
 
 COMMANDS: tuple[Command, ...] = (
@@ -141,6 +142,23 @@ COMMANDS: tuple[Command, ...] = (
         where=Where.MONITOR,
         footer="pause",
     ),
+    Command(id="monitor.full", title="Monitor, full screen", keys=("f4",), action="full_monitor", slash="top"),
+    Command(
+        id="monitor.enlarge",
+        title="Monitor, full screen",
+        keys=("f",),
+        action="screen.full_monitor",
+        where=Where.MONITOR,
+        footer="full screen",
+    ),
+    *FULL,
+    Command(
+        id="monitor.export",
+        title="Write the history to a file",
+        action="export_history",
+        slash="history",
+        argument="[FILE.csv | FILE.json]",
+    ),
     Command(id="chat.new", title="New chat", keys=("ctrl+n",), action="new_chat", slash="new"),
     Command(id="chats.open", title="Chats", keys=("ctrl+s",), action="chats", slash="chats", footer="chats"),
     *MESSAGE_COMMANDS,
@@ -189,7 +207,8 @@ _FOOTERS: Mapping[Where, Sequence[str]] = {
     Where.CHAT: ("message.before", "message.edit", "chat.regenerate", "chat.copy", "app.help"),
     Where.DIAL: ("dial.step_up", "dial.auto", "dial.placement", "dial.plan", "app.back"),
     Where.MODELS: ("models.load", "models.study", "models.filter", "models.details", "app.back"),
-    Where.MONITOR: ("monitor.pause", "dial.open", "models.open", "app.back", "app.help"),
+    Where.MONITOR: ("monitor.enlarge", "monitor.pause", "dial.open", "models.open", "app.back", "app.help"),
+    Where.FULL: ("full.closer", "full.further", "full.earlier", "full.answer_before", "full.now", "full.export"),
     Where.ANYWHERE: ("dial.open", "models.open", "monitor.open", "app.palette", "app.help"),
 }
 FOOTER_KEYS = 5

@@ -47,6 +47,7 @@ _KEY_NAMES = {
     "escape": "Esc", "enter": "Enter", "plus": "+", "minus": "-", "slash": "/", "question_mark": "?", "up": "↑",
     "down": "↓", "left": "←", "right": "→", "home": "Home", "end": "End", "pageup": "PgUp", "pagedown": "PgDn",
     "less_than_sign": "<", "greater_than_sign": ">",
+    "left_square_bracket": "[", "right_square_bracket": "]", "equals_sign": "=",
     "space": "Space", "tab": "Tab", "delete": "Del", "backspace": "Backspace",
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from offtui.engine.state import SessionState
 from offtui.monitor.sample import Sample
 from offtui.protocol.spec import Placement
 
@@ -122,6 +123,18 @@ class SampleTaken(Message):
     def can_replace(self, message: Message) -> bool:
         """Only the newest look is of use to the screen."""
         return isinstance(message, SampleTaken)
+
+
+@dataclass
+class NewsArrived(Message):
+    """The session of another terminal has changed; ``None``: there is none."""
+
+    state: SessionState | None
+    problem: str = ""
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest state is of use to the screen."""
+        return isinstance(message, NewsArrived)
 
 
 @dataclass

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from offtui.gguf.library import ModelFile
     from offtui.models.shelf import ShelfView
     from offtui.planner.view import NoPlan, PlanView
+    from offtui.recorder.tape import Tape
     from offtui.store.chats.keeper import Keeper
     from offtui.store.remembered import LoadTime
 
@@ -129,6 +130,21 @@ class Memory(Protocol):
 
     def keep(self, wanted: LoadSpec, configured: LoadSpec, load: "LoadTime") -> None:
         """Remember a load that worked."""
+
+
+class Telling(Protocol):
+    """Tells other terminals of the user what happens here."""
+
+    def start(self) -> str:
+        """Begin; a sentence where that cannot be, else nothing."""
+        ...
+
+    def ring(self) -> None:
+        """Something is new. From any thread; returns at once."""
+        ...
+
+    def close(self) -> None:
+        """End."""
         ...
 
 
@@ -161,8 +177,10 @@ class Ports:
     """Makers of what lies outside; each is called after the first paint, as importing it takes its time."""
 
     engine: Callable[[Listener], Engine]
-    watch: Callable[[Callable[[Sample], None], Callable[[], float], Callable[[], int | None]], Watch]
-    """Listener, interval in seconds, pid of the worker."""
+    watch: Callable[
+        [Callable[[Sample], None], Callable[[], float], Callable[[], int | None], Callable[[], str | None]], Watch
+    ]
+    """Listener, interval in seconds, pid of the worker, the file that it has mapped."""
     library: "Callable[[Callable[[ShelfView], None]], Shelving]"
     planner: "Callable[[Callable[[PlanView | NoPlan], None]], Planning] | None" = None
     """``None``: there are no plans."""
@@ -170,3 +188,5 @@ class Ports:
     """Made before the first paint, as it says what to load. ``None``: nothing is remembered."""
     chats: "Callable[[Callable[[str], None], Callable[[str], None]], Keeper] | None" = None
     """Told what to say of saving, and which chat the file lacks. ``None``: chats are not kept."""
+    telling: "Callable[[Tape, Callable[[], tuple[SessionState, int | None]]], Telling] | None" = None
+    """What happens, the state and the worker's pid; ``None``: nobody is told."""

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Collection
-from pathlib import PurePath
 
 from offtui.engine.state import Progress, SessionState
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec, Strategy
-from offtui.text import clean_line
+from offtui.recorder.names import file_name as file_name
+from offtui.recorder.names import model_name as model_name
 from offtui.ui.widgets.strip import Split
 from offtui.units import UNKNOWN
 
@@ -29,23 +29,9 @@ def step_text(progress: Progress | None) -> str:
     return f"{text} {progress.fraction * 100:.0f} %" if progress.step == "weights" else text
 
 
-def model_name(state: SessionState) -> str:
-    """The model that is up, else the one that is wanted; ``""`` where there is neither."""
-    if state.loaded is not None:
-        model = state.loaded.model
-        name = clean_line(model.name) or file_name(model.path)
-        return f"{name} {model.quant}" if model.quant and model.quant.lower() not in name.lower() else name
-    return file_name(state.wanted.model) if state.wanted is not None else ""
-
-
 def wanted_name(state: SessionState) -> str:
     """The file that is wanted."""
     return file_name(state.wanted.model) if state.wanted is not None else ""
-
-
-def file_name(path: str) -> str:
-    """The name of a model file without folder and suffix, fit to show."""
-    return clean_line(PurePath(path).name.removesuffix(".gguf"), 80)
 
 
 def layers_text(state: SessionState, draft: Split | None = None) -> str:

@@ -16,8 +16,8 @@ from textual.widget import Widget
 from offtui.engine.state import Phase, SessionState
 from offtui.protocol.facts import LayerCount
 from offtui.protocol.spec import LoadSpec, Placement
+from offtui.recorder.devices import has_device
 from offtui.ui.commands import Where, bindings
-from offtui.ui.devices import has_device
 from offtui.ui.messages import DraftMoved, LayersWanted, PaneLeft, StudyLeft
 from offtui.ui.panes import turning
 from offtui.ui.panes.prospect import Prospect

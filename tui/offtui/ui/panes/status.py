@@ -7,9 +7,9 @@ from offtui.engine.moves import Move
 from offtui.engine.state import Phase, SessionState
 from offtui.monitor.sample import Sample
 from offtui.protocol.spec import Placement
+from offtui.recorder.devices import DeviceUse, device_uses
 from offtui.text import clean_line
 from offtui.ui import moving, wording
-from offtui.ui.devices import DeviceUse, device_uses
 from offtui.ui.widgets.draw import progress_bar, small_bar
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.strip import Split

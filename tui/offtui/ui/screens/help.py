@@ -21,6 +21,7 @@ _HEADS = {
     Where.DIAL: "In the dial",
     Where.MODELS: "In the list of models",
     Where.MONITOR: "In the monitor",
+    Where.FULL: "In the full monitor",
 }
 _ABOUT = (
     "A model has n_layer blocks and an output layer. The dial says how many of them lie on the graphics card; the rest "

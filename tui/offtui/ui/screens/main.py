@@ -6,19 +6,18 @@ from typing import ClassVar, cast
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.reactive import var
 from textual.widget import Widget
 
 from offtui.engine.state import Phase, SessionState
 from offtui.errors import OfftuiError
-from offtui.monitor.sample import Sample
 from offtui.options import Options
 from offtui.protocol.events import TurnEnded
+from offtui.recorder.devices import has_device
+from offtui.recorder.tape import Tape
 from offtui.ui import messages, slash
 from offtui.ui.arming import Arming
 from offtui.ui.bridge import Mail
 from offtui.ui.commands import BY_ID, Situation, Where, bindings
-from offtui.ui.devices import has_device
 from offtui.ui.keys import keys_of
 from offtui.ui.moving import is_stoppable
 from offtui.ui.panes.chat import ChatPane
@@ -30,8 +29,8 @@ from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Memory, Shelving
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
-from offtui.ui.screens.chatting import ChattingScreen
 from offtui.ui.screens.places import place_of
+from offtui.ui.screens.watched import WatchedScreen
 from offtui.ui.themes import theme_files
 from offtui.ui.transcript import Transcript
 from offtui.ui.widgets.prompt import Prompt
@@ -40,22 +39,21 @@ FLUSH = 1 / 15
 """Seconds between two looks into the mailbox while an answer is written."""
 
 
-class MainScreen(ChattingScreen):
+class MainScreen(WatchedScreen):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
     AUTO_FOCUS = "#prompt"
-
-    sample: var[Sample | None] = var[Sample | None](None)
 
     def __init__(
         self,
         options: Options,
         desk: Desk,
         take_mail: Callable[[], Mail | None],
+        tape: Tape,
         memory: Memory | None = None,
     ) -> None:
-        super().__init__(options, memory, desk)
+        super().__init__(options, tape, memory, desk)
         self._take_mail = take_mail
         self._quitting = Arming()
         self.answers: list[TurnEnded] = []
@@ -73,7 +71,7 @@ class MainScreen(ChattingScreen):
             yield ChatPane(self._keys, self._options.config.system_prompt, id="chat").data_bind(MainScreen.session)
             with Vertical(id="side") as side:
                 side.display = "side" in columns
-                yield MonitorPane(graph=self._options.config.graph, id="monitor").data_bind(
+                yield MonitorPane(self.tape, graph=self._options.config.graph, id="monitor").data_bind(
                     MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.placement, MainScreen.plan
                 )
                 yield DialPane(graph=self._options.config.graph, price=self.steering.price, id="dial").data_bind(
@@ -108,10 +106,6 @@ class MainScreen(ChattingScreen):
         self.answers += [fact for fact in mail.occurrences if isinstance(fact, TurnEnded)]
         self.chat.hear(mail.occurrences, self.way_back(), self.way_to_fit())
         self.session = mail.state
-
-    def on_sample_taken(self, message: messages.SampleTaken) -> None:
-        """The machine was looked at."""
-        self.sample = message.sample
 
     def on_library_read(self, message: messages.LibraryRead) -> None:
         """The library has changed."""
@@ -173,6 +167,8 @@ class MainScreen(ChattingScreen):
                 self.steering.layers_text(argument, self.session)
             case "models.open" if argument:
                 self.steering.model_text(argument)
+            case "monitor.export":
+                self.action_export_history(argument)
             case "app.theme" if argument:
                 self._desk.wear(argument)
             case id if id.startswith("set."):

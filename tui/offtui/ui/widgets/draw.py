@@ -1,35 +1,107 @@
 """Bars as text: pure functions, one cell per character."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from textual.content import Content
 
 _LEVELS = "▁▂▃▄▅▆▇"
 
 
-def memory_bar(width: int, ours: int, used: int, total: int, would: int | None = None) -> Content:
-    """A bar of ``total`` bytes: solid what is ours, hatched what others use, dots what is free.
+@dataclass(frozen=True)
+class _Signs:
+    """The characters of a bar of memory."""
 
-    What is used at all shows in at least one cell, so that a little is never drawn as nothing. ``would`` is what ours
-    would be with the dial's draft: ``▪`` would go, ``□`` would come, ``×`` at the end is more than there is.
+    weights: str
+    kv: str
+    compute: str
+    others: str
+    mapped: str
+    free: str
+    goes: str
+    comes: str
+    over: str
+
+
+_SIGNS = _Signs("█", "▓", "▒", "░", "▞", "·", "▪", "□", "×")
+_PLAIN = _Signs("#", "=", "-", ":", "%", ".", "<", "+", "X")
+_STYLES = {"others": "$others", "free": "$line", "goes": "$accent", "comes": "$accent"}
+
+
+def memory_bar(
+    width: int,
+    ours: int,
+    used: int,
+    total: int,
+    would: int | None = None,
+    *,
+    kv: int = 0,
+    compute: int = 0,
+    cached: int = 0,
+    ascii: bool = False,
+) -> Content:
+    """A bar of ``total`` bytes: ``█`` weights, ``▓`` KV cache, ``▒`` compute, ``░`` others, ``▞`` mapped, ``·`` free.
+
+    What is used at all shows in at least one cell, so that a little is never drawn as nothing.
+
+    Args:
+        width: cells.
+        ours: of the model that is up; ``kv`` and ``compute`` are parts of it, the rest is weights.
+        used: by whomever.
+        total: there are.
+        would: what ours would be with the dial's draft: ``▪`` would go, ``□`` would come, ``×`` at the end is more
+            than there is.
+        kv: cache.
+        compute: buffers.
+        cached: weights in pages that the system can drop, which are not in ``used``.
+        ascii: no character but those of ASCII.
     """
+    signs = _PLAIN if ascii else _SIGNS
     if total <= 0 or width <= 0:
-        return Content.styled("·" * max(0, width), "$line")
+        return Content.styled(signs.free * max(0, width), "$line")
     used = min(max(used, ours), total)
     mine = _cells(ours, total, width)
     all_used = max(_cells(used, total, width), mine)
+    inside = _ours(mine, ours, kv, compute, signs)
+    others = (signs.others * (all_used - mine), "$others")
+    mapped = min(_cells(cached, total, width), width - all_used)
     if would is None or would == ours:
+        free = width - all_used - mapped
         return Content.assemble(
-            ("█" * mine, "$ours"), ("▒" * (all_used - mine), "$others"), ("·" * (width - all_used), "$line")
+            (inside, "$ours"), others, (signs.mapped * mapped, "$ours"), (signs.free * free, "$line")
         )
     stays = min(_cells(would, total, width), mine)
     after = used - ours + would
     comes = max(_cells(after, total, width) - all_used, 0) if would > ours else 0
-    last = "×" if after > total else ""
-    free = "·" * (width - all_used - comes)
+    last = signs.over if after > total else ""
+    mapped = min(mapped, width - all_used - comes)
+    free = signs.free * (width - all_used - comes - mapped)
     bar = Content.assemble(
-        ("█" * stays, "$ours"), ("▪" * (mine - stays), "$accent"), ("▒" * (all_used - mine), "$others"),
-        ("□" * comes, "$accent"), (free, "$line"),
+        (inside[:stays], "$ours"), (signs.goes * (mine - stays), "$accent"), others,
+        (signs.comes * comes, "$accent"), (signs.mapped * mapped, "$ours"), (free, "$line"),
     )  # fmt: skip
     return Content.assemble(bar[: width - 1], (last, "bold $error")) if last else bar
+
+
+def _ours(cells: int, ours: int, kv: int, compute: int, signs: "_Signs") -> str:
+    """Weights, KV cache and compute side by side, as wide as their shares."""
+    if not ours:
+        return ""
+    weights_end = round(max(ours - kv - compute, 0) / ours * cells)
+    kv_end = round(max(ours - compute, 0) / ours * cells)
+    if not weights_end and ours > kv + compute:
+        weights_end, kv_end = 1, max(kv_end, 1)
+    return signs.weights * weights_end + signs.kv * (kv_end - weights_end) + signs.compute * (cells - kv_end)
+
+
+def legend(parts: Sequence[tuple[str, str]], *, ascii: bool = False) -> Content:
+    """What the signs of a bar mean, with figures: ``(part, figure)``, part as in the fields of the signs."""
+    signs = _PLAIN if ascii else _SIGNS
+    shown = [
+        Content.assemble((getattr(signs, part), _STYLES.get(part, "$ours")), (f" {figure}", "$quiet"))
+        for part, figure in parts
+    ]
+    return Content("  ").join(shown)
 
 
 def _cells(part: int, total: int, width: int) -> int:

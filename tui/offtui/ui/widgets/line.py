@@ -55,9 +55,21 @@ class Line(Widget):
             return
         gutter = self.gutter
         changed = [
-            Region(0, row + gutter.top, self.outer_size.width, 1)
+            Region(start + gutter.left, row + gutter.top, end - start, 1)
             for row, (old, new) in enumerate(zip(before, lines, strict=True))
-            if old.plain != new.plain or old.spans != new.spans
+            for start, end in _changed_cells(old, new, self.content_size.width)
         ]
         if changed:
             self.refresh(*changed)
+
+
+def _changed_cells(old: Content, new: Content, width: int) -> list[tuple[int, int]]:
+    """From the first cell to the last that look different, as one stretch; none where all look the same."""
+    if old.plain == new.plain and old.spans == new.spans:
+        return []
+    before, after = old.plain, new.plain
+    plain = old.spans == new.spans and len(before) == len(after) == old.cell_length == new.cell_length <= width
+    if not plain:
+        return [(0, width)]
+    different = [cell for cell, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+    return [(different[0], different[-1] + 1)]

@@ -1,0 +1,49 @@
+"""What the main screen does with looks at the machine: holds the newest, opens the monitor in full."""
+
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from textual.app import App
+from textual.reactive import var
+
+from offtui.monitor.sample import Sample
+from offtui.options import Options
+from offtui.recorder.tape import Tape
+from offtui.text import clean_line
+from offtui.ui.messages import SampleTaken
+from offtui.ui.ports import Desk, Memory
+from offtui.ui.screens.chatting import ChattingScreen
+
+
+class WatchedScreen(ChattingScreen):
+    """A screen over a session that is recorded."""
+
+    sample: var[Sample | None] = var[Sample | None](None)
+
+    def __init__(self, options: Options, tape: Tape, memory: Memory | None, desk: Desk) -> None:
+        super().__init__(options, memory, desk)
+        self.tape = tape
+
+    def on_sample_taken(self, message: SampleTaken) -> None:
+        """The machine was looked at."""
+        self.sample = message.sample
+
+    def action_full_monitor(self) -> None:
+        """The monitor on the whole screen."""
+        from offtui.ui.screens.monitor import MonitorScreen
+
+        full = MonitorScreen(lambda: self.tape, self._keys, graph=self._options.config.graph)
+        for name in ("session", "sample", "draft", "placement", "plan"):
+            full.set_reactive(getattr(MonitorScreen, name), getattr(self, name))
+            full.watch(self, name, partial(setattr, full, name), init=False)
+        app = cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
+        app.push_screen(full)
+
+    def action_export_history(self, name: str = "") -> None:
+        """Write the history to a file."""
+        from offtui.recorder import export
+
+        path = Path(name).expanduser() if name else Path.cwd() / export.default_name("csv")
+        rows = export.write(self.tape, path)
+        self.flash(f"{rows} rows written to {clean_line(str(path), 200)}", "$primary")

@@ -1,0 +1,276 @@
+"""Lanes: lines of a history over one time axis whose right edge they share, with marks below. Pure."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from offtui.engine.state import SessionState
+from offtui.monitor.graph import Style, render, samples_per_column
+from offtui.monitor.history import Aggregate, Event, History, Mark
+from offtui.monitor.sample import Sample
+from offtui.recorder.devices import device_uses, ram_use
+from offtui.units import UNKNOWN, rate_text, seconds_text, size_text
+
+NAME, SCALE = 22, 9
+"""Cells left of a lane, for its name and value, and right of it, for its top."""
+ZOOMS = (60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0)
+"""Seconds that can be seen at a time."""
+Cell = tuple[str, str]
+"""A character and its style."""
+
+LETTERS = {
+    Event.LOAD: ("L", "$primary"),
+    Event.RELOAD: ("R", "$accent"),
+    Event.LOADED: ("U", "$success"),
+    Event.PROMPT: ("P", "$secondary"),
+    Event.FIRST_TOKEN: ("T", "$primary"),
+    Event.STOP: ("S", "$secondary"),
+    Event.CRASH: ("X", "$error bold"),
+}
+"""How marks are shown below the lanes."""
+LEGEND = "L load  R reload  U up  P prompt  T first token  S stop  X crash"
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One series and how it is shown."""
+
+    series: str
+    name: str
+    text: Callable[[float | None], str]
+    how: Aggregate = "mean"
+
+
+def _bytes(value: float | None) -> str:
+    return UNKNOWN if value is None else size_text(round(value))
+
+
+def _percent(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value * 100:.0f} %"
+
+
+def _watts(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.0f} W"
+
+
+def _rate(value: float | None) -> str:
+    return f"{rate_text(value)} t/s"
+
+
+LANES = (
+    Lane("vram", "VRAM", _bytes, "max"),
+    Lane("tps", "Tokens", _rate),
+    Lane("ram", "RAM", _bytes, "max"),
+    Lane("power", "Power", _watts),
+    Lane("util", "GPU busy", _percent),
+    Lane("bandwidth", "GPU memory", _percent),
+    Lane("prompt_tps", "Prompt", _rate, "max"),
+    Lane("cpu", "CPU", _percent),
+)
+"""The most important first."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What stretch of time is seen."""
+
+    span: float
+    now: float
+    """Of the right edge."""
+    cursor: int | None = None
+    """Cells from the right edge."""
+    slice: tuple[float, float] | None = None
+    """An answer that is looked at."""
+
+
+def shown_lanes(history: History, room: int) -> list[Lane]:
+    """Lanes of which there is anything to see, as many as there is room for; RAM and tokens always."""
+    known = [lane for lane in LANES if lane.series in ("tps", "ram") or history.series(lane.series).peak() is not None]
+    return known[: max(room, 0)]
+
+
+def tops(
+    history: History, lanes: Sequence[Lane], state: SessionState, sample: Sample | None, since: float
+) -> list[float]:
+    """The value of each lane's upper edge."""
+    uses = device_uses(state, sample)
+    fixed: dict[str, float | None] = {
+        "vram": float(sum(use.total or 0 for use in uses if use.usable) or sum(use.total or 0 for use in uses)),
+        "ram": ram_use(state, sample).total,
+        "util": 1.0,
+        "bandwidth": 1.0,
+        "cpu": 1.0,
+        "power": sum(use.card.power_limit_w or 0.0 for use in uses if use.card is not None),
+    }
+    return [fixed.get(lane.series) or round_up(history.series(lane.series).peak(since)) for lane in lanes]
+
+
+def lane_rows(
+    history: History, lane: Lane, top: float, window: Window, width: int, height: int, style: Style
+) -> list[Content]:
+    """One lane of ``height`` rows and ``width`` cells."""
+    cells = graph_width(width)
+    values = lane_values(history, lane, window, cells, style)
+    value = values_at(values, window.cursor, style) if window.cursor is not None else _newest(history, lane, window)
+    drawn = render(values, cells, height, style, high=top, fill=True)
+    looks = _looks(window, cells)
+    marks = guides(history, window, cells)
+    value_style = "bold $accent" if window.cursor is not None else "bold"
+    rows: list[Content] = []
+    for number, text in enumerate(drawn):
+        left: list[Cell] = [(" " * NAME, "")]
+        if number == 0:
+            left = [(lane.name.ljust(NAME - 11), "$secondary"), (lane.text(value).rjust(10), value_style), (" ", "")]
+        elif number == 1 and height > 1:
+            known = [each for each in values if each is not None]
+            peak = f"peak {lane.text(max(known))}" if known else ""
+            left = [(peak.rjust(NAME - 1)[: NAME - 1], "$quiet"), (" ", "")]
+        edge = lane.text(top) if number == 0 else ""
+        rows.append(Content.assemble(*left, *_row(text, looks, marks, window.cursor), (f" {edge}"[:SCALE], "$quiet")))
+    return rows
+
+
+def lane_values(history: History, lane: Lane, window: Window, cells: int, style: Style) -> list[float | None]:
+    """The values of a lane's columns, the newest last; whole cells move, so that they keep their looks."""
+    fine = samples_per_column(style)
+    width = window.span / cells
+    edge = (math.floor(window.now / width) + 1) * width - width / fine / 2
+    return history.columns(lane.series, cells * fine, window.span, edge, lane.how)
+
+
+def values_at(values: Sequence[float | None], cursor: int, style: Style) -> float | None:
+    """The value under the cursor."""
+    fine = samples_per_column(style)
+    end = len(values) - cursor * fine
+    inside = [value for value in values[max(end - fine, 0) : max(end, 0)] if value is not None]
+    return inside[-1] if inside else None
+
+
+def _newest(history: History, lane: Lane, window: Window) -> float | None:
+    return history.series(lane.series).last_at(window.now)
+
+
+def graph_width(width: int) -> int:
+    """Cells of the lines themselves."""
+    return max(width - NAME - SCALE, 8)
+
+
+def time_of(window: Window, cells: int, cell: int) -> float:
+    """The time in the middle of the cell that is ``cell`` from the right edge."""
+    width = window.span / cells
+    return (math.floor(window.now / width) - cell + 0.5) * width
+
+
+def cell_of(window: Window, cells: int, at: float) -> int | None:
+    """The cell from the left that a time falls into; ``None`` outside."""
+    width = window.span / cells
+    cell = cells - 1 - (math.floor(window.now / width) - math.floor(at / width))
+    return cell if 0 <= cell < cells else None
+
+
+def guides(history: History, window: Window, cells: int) -> dict[int, str]:
+    """Cells in which a load or a crash is marked, with its style: a line goes up from it through all lanes."""
+    found: dict[int, str] = {}
+    for mark in history.marks(window.now - window.span):
+        if mark.event in (Event.LOAD, Event.RELOAD, Event.CRASH):
+            cell = cell_of(window, cells, mark.time)
+            if cell is not None:
+                found[cell] = LETTERS[mark.event][1].removesuffix(" bold")
+    return found
+
+
+def _looks(window: Window, cells: int) -> tuple[int, int]:
+    """The cells from the left between which what is looked at lies."""
+    if window.slice is None:
+        return 0, cells
+    begin, end = (cell_of(window, cells, at) for at in window.slice)
+    return (begin if begin is not None else 0), (end + 1 if end is not None else cells)
+
+
+def _row(text: str, looks: tuple[int, int], marks: dict[int, str], cursor: int | None) -> list[Cell]:
+    """A row of a lane: neighbours of one style together."""
+    at = None if cursor is None else len(text) - 1 - cursor
+    special = {cell for cell in marks if cell < len(text) and text[cell] == " "}
+    if at is not None and at >= 0:
+        special.add(at)
+    parts: list[Cell] = []
+    begin = 0
+    for stop in sorted({*special, looks[0], min(looks[1], len(text)), len(text)}):
+        if stop > begin:
+            parts.append((text[begin:stop], "$ours" if looks[0] <= begin < looks[1] else "$others"))
+        if stop in special:
+            if stop == at:
+                parts.append(
+                    ("│" if text[stop] == " " else text[stop], "$accent" if text[stop] == " " else "reverse $accent")
+                )
+            else:
+                parts.append(("┊", marks[stop]))
+        begin = max(begin, stop + 1 if stop in special else stop)
+    return parts
+
+
+def mark_row(history: History, window: Window, width: int) -> Content:
+    """Letters of what happened."""
+    cells = graph_width(width)
+    row: list[Cell] = [(" ", "")] * cells
+    for mark in history.marks(window.now - window.span):
+        cell = cell_of(window, cells, mark.time)
+        if cell is not None:  # those that fall into one cell stand side by side
+            place = next((free for free in range(cell, min(cell + 4, cells)) if row[free][0] == " "), cell)
+            row[place] = LETTERS[mark.event]
+    if window.cursor is not None and window.cursor < cells and row[cells - 1 - window.cursor][0] == " ":
+        row[cells - 1 - window.cursor] = ("│", "$accent")
+    return Content.assemble(("Marks".ljust(NAME), "$secondary"), *row)
+
+
+def note_row(history: History, window: Window, width: int) -> Content:
+    """What loads were for: their layers, each from its letter on, where they do not meet."""
+    cells = graph_width(width)
+    text: list[Cell] = [(" ", "")] * cells
+    for mark in history.marks(window.now - window.span):
+        cell = cell_of(window, cells, mark.time)
+        if cell is None or mark.event not in (Event.LOAD, Event.RELOAD) or not mark.note:
+            continue
+        place = min(cell, max(cells - len(mark.note), 0))
+        if all(character == " " for character, _ in text[max(place - 1, 0) : place + len(mark.note) + 1]):
+            text[place : place + len(mark.note)] = [(each, LETTERS[mark.event][1]) for each in mark.note]
+    return Content.assemble(("layers".ljust(NAME), "$quiet"), *text)
+
+
+def axis_row(window: Window, width: int, *, live: bool) -> Content:
+    """How long ago: a word at each quarter that there is room for, the right edge last."""
+    cells = graph_width(width)
+    text = [" "] * cells
+    steps = 4 if cells >= 48 else 2
+    for step in range(steps):
+        word = f"-{seconds_text(window.span * (steps - step) / steps).replace('.0 s', ' s').replace(' 00 s', '')}"
+        place = round(cells * step / steps)
+        text[place : place + len(word)] = list(word)
+    end = "now" if live else "held"
+    text[cells - len(end) :] = list(end)
+    return Content.assemble((" " * NAME, ""), ("".join(text[:cells]), "$quiet"))
+
+
+def near_marks(history: History, window: Window, cells: int, cursor: int) -> list[Mark]:
+    """Marks in the cell of the cursor."""
+    return [
+        mark
+        for mark in history.marks(window.now - window.span)
+        if cell_of(window, cells, mark.time) == cells - 1 - cursor
+    ]
+
+
+def clock_text(wall: float | None) -> str:
+    """A time of day."""
+    return UNKNOWN if wall is None else time.strftime("%H:%M:%S", time.localtime(wall))
+
+
+def round_up(peak: float | None) -> float:
+    """A top that seldom moves: 1, 2 or 5 times a power of ten."""
+    if peak is None or peak <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(peak))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= peak * (1 - 1e-9))
