@@ -27,7 +27,8 @@ def test_the_wheel_ships_themes_and_guide_and_no_corpus(tmp_path: Path) -> None:
 
 
 def test_the_screens_process_imports_nothing_heavy() -> None:
-    modules = "offtui.cli.main, offtui.ui.app, offtui.ui.application, offtui.engine.session, offtui.gguf.library"
+    modules = "offtui.cli.main, offtui.ui.app, offtui.ui.application, offtui.engine.session, "
+    modules += "offtui.gguf.library, offtui.models.shelf, offtui.hub.client, offtui.models.remote"
     code = f"import sys, {modules}\nprint([name for name in {HEAVY!r} if name in sys.modules])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert seen.stdout.strip() == "[]"

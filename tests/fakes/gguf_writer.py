@@ -1,6 +1,7 @@
 """Writes shapes as files: sparse ones for the arithmetic, random weights for real runs."""
 
 import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +49,13 @@ def write_random(path: Path, shape: Shape, *, template: str | None = CHATML) -> 
     writer.add_add_bos_token(False)
     if template is not None:
         writer.add_chat_template(template)
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for name, ne, kind in shape.rows:
         numpy_shape = tuple(reversed(ne))
         if kind == Q.F32:
             writer.add_tensor(name, np.ones(numpy_shape, np.float32))
         else:
-            packed = _random_blocks(random, kind, int(np.prod(numpy_shape[:-1])), numpy_shape[-1])
+            packed = _random_blocks(generator, kind, int(np.prod(numpy_shape[:-1])), numpy_shape[-1])
             writer.add_tensor(name, packed.reshape(_packed(ne, kind)), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -63,10 +64,35 @@ def write_random(path: Path, shape: Shape, *, template: str | None = CHATML) -> 
     return path
 
 
-def write_sparse(path: Path, shape: Shape) -> Path:
-    """The model's header and tensor table at its full length, without bytes on disk and without a vocabulary."""
+def big_vocabulary(size: int, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Tokens and merges with the lengths of a real byte-level vocabulary: short ones first."""
+    pick = random.Random(seed)
+    letters = "abcdefghijklmnopqrstuvwxyz\u0120\u00e9\u4e2d"
+    tokens = ["".join(pick.choices(letters, k=1 + min(n // 8000 + pick.randrange(6), 24))) for n in range(size)]
+    merges = [f"{token[: len(token) // 2] or 'a'} {token[len(token) // 2 :]}" for token in tokens]
+    return tokens, merges
+
+
+def write_sparse(path: Path, shape: Shape, *, vocabulary: int = 0, scores: bool = False) -> Path:
+    """The model's header and tensor table at its full length, without bytes on disk.
+
+    Without a vocabulary; or with one of so many tokens, of which nothing can be made, with merges or with scores.
+    """
     writer = _writer(path, shape)
-    writer.add_string("tokenizer.ggml.model", "none")
+    if vocabulary:
+        tokens, merges = big_vocabulary(vocabulary)
+        writer.add_tokenizer_model("llama" if scores else "gpt2")
+        writer.add_token_list(tokens)
+        if scores:
+            writer.add_token_scores([-float(n) for n in range(vocabulary)])
+        writer.add_token_types([1] * vocabulary)
+        if not scores:
+            writer.add_token_merges(merges)
+        writer.add_bos_token_id(1)
+        writer.add_chat_template(CHATML)
+        writer.add_quantization_version(2)
+    else:
+        writer.add_string("tokenizer.ggml.model", "none")
     total = 0
     for name, ne, kind in shape.rows:
         size = nbytes(ne, kind)

@@ -13,7 +13,7 @@ from offtui.cli.options import Parser, add_session_options, options_from
 from offtui.cli.terminal import need_terminal
 from offtui.errors import OfftuiError
 
-COMMANDS = ("ask", "device", "doctor", "models", "plan", "rm", "status", "top")
+COMMANDS = ("ask", "device", "doctor", "models", "plan", "pull", "rm", "search", "status", "top")
 """Modules of this folder with an ``add_parser`` that sets ``run``."""
 
 

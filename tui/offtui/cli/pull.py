@@ -1,0 +1,195 @@
+"""``offtui pull``: downloads a model from the hub."""
+
+import argparse
+import shutil
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from offtui.cli.exits import INTERRUPTED, complain
+from offtui.cli.hub_exits import report
+from offtui.engine import prober
+from offtui.errors import UsageError
+from offtui.hub.client import HubClient
+from offtui.hub.names import Offer, chosen, offers, split_wish
+from offtui.hub.wire import Answer, Failed, Fetch, Fetched, GetInfo, HubFailure, Info, Progress
+from offtui.models.fitting import here_of
+from offtui.models.meter import Meter
+from offtui.models.remote import best, none_fits, plan_offer
+from offtui.store.catalogue import Catalogue
+from offtui.store.measurements import FileId, Store
+from offtui.text import clean_line
+from offtui.units import seconds_text, size_text
+
+LIVES = 5
+"""How often the process that downloads may die of something else before it is given up."""
+SILENCE = 300.0
+"""Seconds without a word from it."""
+STEP_PERCENT = 5
+"""Between two lines where nobody watches."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+    """Add ``pull`` to the ``offtui`` command."""
+    parser = subparsers.add_parser(
+        "pull",
+        help="download a model from the Hugging Face hub",
+        description="Downloads a GGUF, all its parts or none, into Hugging Face's cache or a folder, and checks its "
+        "SHA-256. What was interrupted goes on where it ended. Without a quant the one that suits this machine best "
+        "is taken.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("wish", metavar="REPO[:QUANT|:FILE]", help="as in bartowski/Some-GGUF:Q4_K_M")
+    parser.add_argument("--to", metavar="DIR", help="a folder (default: Hugging Face's cache)")
+    parser.add_argument("--json", action="store_true", help="write one JSON object when it is done")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Download it; the exit code."""
+    repo, wanted = split_wish(arguments.wish)
+    client = HubClient()
+    try:
+        answer = client.call(GetInfo(id=client.next_id(), repo=repo))
+        if isinstance(answer, Failed):
+            return report(answer.failure)
+        assert isinstance(answer, Info)
+        offer = _offer(client, answer, wanted)
+        if isinstance(offer, HubFailure):
+            return report(offer)
+        if offer.missing:
+            raise UsageError(f"{offer.name} lacks {offer.missing} of its parts in {repo}.")
+        to = str(Path(arguments.to).expanduser().absolute()) if arguments.to else ""
+        return _pull(client, answer, offer, to, as_json=arguments.json)
+    finally:
+        client.close()
+
+
+def _offer(client: HubClient, info: Info, wanted: str) -> Offer | HubFailure:
+    found = offers(info.files)
+    if not found:
+        return HubFailure("no_gguf", f"{info.repo.name} has no GGUF files.")
+    models = [offer for offer in found if offer.kind == "model" and not offer.missing]
+    if wanted or len(models) < 2:
+        return chosen(found, wanted) if wanted else (models or found)[0]
+    reply = prober.devices()
+    if reply.failure is not None:
+        return HubFailure("internal", reply.failure.message, "Name a quant.")
+    catalogue, store = Catalogue(), Store()
+    try:
+        here = here_of(reply.devices, store)
+        plans = [plan_offer(client, info.repo.name, info.commit, offer, here, catalogue) for offer in models]
+    finally:
+        catalogue.close()
+        store.close()
+    choice = best(plans)
+    if choice is None:
+        failures = [plan.failure for plan in plans if plan.failure is not None]
+        names = ", ".join(offer.quant or offer.name for offer in models)
+        why = failures[0].message if len(failures) == len(plans) else none_fits(plans, here)
+        return HubFailure("internal", why, f"Name one all the same: {names}.")
+    plan, why = choice
+    complain(f"{plan.offer.quant or plan.offer.name} is taken: {why}.")
+    return plan.offer
+
+
+def _pull(client: HubClient, info: Info, offer: Offer, to: str, *, as_json: bool) -> int:
+    bar = _Bar(offer)
+    answer: Answer | None = None
+    for life in range(1, LIVES + 1):
+        fetch = Fetch(
+            id=client.next_id(), repo=info.repo.name, commit=info.commit, files=offer.files, revision="main", to=to
+        )
+
+        def interrupted(_number: int, _frame: FrameType | None, id: int = fetch.id) -> None:
+            client.stop(id)
+
+        before = signal.signal(signal.SIGINT, interrupted)
+        try:
+            answer = client.call(fetch, bar.show, SILENCE)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if not (isinstance(answer, Failed) and answer.failure.kind == "died" and life < LIVES):
+            break
+    bar.end()
+    if isinstance(answer, Failed):
+        if answer.failure.kind == "stopped":
+            complain("Interrupted; the same command goes on from here.")
+            return INTERRUPTED
+        return report(answer.failure)
+    assert isinstance(answer, Fetched)
+    _remember(answer)
+    if as_json:
+        hashes = list(answer.sha256)
+        value = {
+            "path": answer.paths[0],
+            "bytes": answer.bytes,
+            "sha256": hashes[0] if len(hashes) == 1 else hashes,
+            "resumed_bytes": answer.resumed,
+        }
+        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    else:
+        sys.stdout.write(f"{clean_line(answer.paths[0])}\n")
+    return 0
+
+
+def _remember(fetched: Fetched) -> None:
+    """The hashes were checked just now."""
+    catalogue = Catalogue()
+    for path, sha256 in zip(fetched.paths, fetched.sha256, strict=True):
+        file = FileId.of(path)
+        if file is not None and sha256:
+            catalogue.keep_hash(file, sha256)
+    catalogue.close()
+
+
+class _Bar:
+    """Progress on stderr: a bar where somebody watches, a line now and then where nobody does."""
+
+    def __init__(self, offer: Offer) -> None:
+        self._name = clean_line(offer.quant or offer.name, 40)
+        self._meter = Meter()
+        self._live = sys.stderr.isatty()
+        self._percent = -STEP_PERCENT
+        self._said: str = ""
+
+    def show(self, progress: Progress) -> None:
+        """How far it is."""
+        if progress.step == "fetching":
+            self._meter.note(progress.done)
+        else:
+            self._meter.restart()
+        percent = int(100 * progress.done / progress.total) if progress.total else 100
+        text = self._text(progress, percent)
+        if self._live:
+            columns = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\x1b[K{text[:columns]}")
+        elif percent >= self._percent + STEP_PERCENT or (progress.step == "retrying" and progress.why != self._said):
+            self._percent, self._said = percent, progress.why
+            sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _text(self, progress: Progress, percent: int) -> str:
+        amount = f"{self._name} {percent:3} %  {size_text(progress.done)} of {size_text(progress.total)}"
+        match progress.step:
+            case "waiting":
+                return f"{self._name}  another program downloads it; waiting"
+            case "checking":
+                return f"{amount}  checking what is here"
+            case "retrying":
+                return f"{amount}  {progress.why}"
+            case "fetching":
+                speed = self._meter.speed
+                if not speed:
+                    return amount
+                left = seconds_text(self._meter.left(progress.total - progress.done))
+                return f"{amount}  {size_text(int(speed))}/s  {left} left"

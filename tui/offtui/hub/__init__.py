@@ -1,0 +1,1 @@
+"""The Hugging Face hub: searched, read and fetched from in a process of its own, the only one with huggingface_hub."""

@@ -1,0 +1,158 @@
+"""Searches, repositories and READMEs: what the hub's API says, cleaned and checked."""
+
+import re
+from typing import Any, cast
+
+from offtui.errors import UsageError
+from offtui.gguf.names import is_gguf
+from offtui.hub import web
+from offtui.hub.names import check_repo, is_safe
+from offtui.hub.readme import MAX_CHARACTERS, readme_text
+from offtui.hub.web import HubError
+from offtui.hub.wire import Found, GetInfo, GetReadme, Info, Readme, RemoteFile, Repo, Search, Sort
+from offtui.text import clean_line
+
+MAX_FILES = 5000
+_SORTS: dict[Sort, str] = {
+    "downloads": "downloads", "likes": "likes", "trending": "trendingScore", "newest": "createdAt",
+}  # fmt: skip
+_FIELDS = ("author", "downloads", "likes", "gated", "private", "lastModified", "gguf", "tags")
+_SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+
+
+def search(ask: Search) -> Found:
+    """Repositories with GGUFs.
+
+    Raises:
+        HubError: they cannot be had.
+    """
+    filters = ["gguf"] + ([f"license:{ask.license.lower()}"] if ask.license else [])
+    narrow = bool(ask.arch or ask.min_params or ask.max_params)
+    params: dict[str, Any] = {
+        "filter": filters,
+        "sort": _SORTS[ask.sort],
+        "direction": "-1",
+        "limit": str(min(ask.limit * 5 if narrow else ask.limit, 200)),
+        "expand": list(_FIELDS),
+    }
+    if ask.words:
+        params["search"] = ask.words
+    if ask.author:
+        params["author"] = ask.author
+    answer = web.get_json("/api/models", params, "a search")
+    if not isinstance(answer, list):
+        raise HubError("bad_answer", f"{web.host()} did not answer as the hub does when searched.")
+    repos = [repo for item in cast("list[object]", answer) if (repo := _repo(item)) is not None]
+    return Found(id=ask.id, repos=tuple(repo for repo in repos if _fits(repo, ask))[: ask.limit])
+
+
+def info(ask: GetInfo) -> Info:
+    """A repository and its GGUFs.
+
+    Raises:
+        HubError: it cannot be had.
+    """
+    name = _checked(ask.repo)
+    path = f"/api/models/{name}"
+    if ask.revision != "main":
+        path += f"/revision/{ask.revision.replace('/', '%2F')}"
+    answer = _object(web.get_json(path, {"blobs": "true"}, name))
+    repo, commit = _repo(answer), answer.get("sha")
+    if repo is None or not isinstance(commit, str) or not _SHA1.fullmatch(commit):
+        raise HubError("bad_answer", f"{web.host()} did not answer as the hub does when asked for {name}.")
+    listed = answer.get("siblings")
+    siblings = cast("list[object]", listed) if isinstance(listed, list) else []
+    files: list[RemoteFile] = []
+    refused = 0
+    for item in siblings[: 4 * MAX_FILES]:
+        entry = _object(item)
+        file = entry.get("rfilename")
+        if not isinstance(file, str) or not is_gguf(file.rpartition("/")[2]):
+            continue
+        if not is_safe(file):
+            refused += 1
+            continue
+        lfs = _object(entry.get("lfs"))
+        oid, blob = lfs.get("sha256"), entry.get("blobId")
+        files.append(
+            RemoteFile(
+                name=file,
+                bytes=_whole(entry.get("size")) or _whole(lfs.get("size")),
+                sha256=oid if isinstance(oid, str) and _SHA256.fullmatch(oid) else "",
+                blob=blob if isinstance(blob, str) and _SHA1.fullmatch(blob) else "",
+            )
+        )
+    return Info(id=ask.id, repo=repo, commit=commit, files=tuple(files[:MAX_FILES]), refused=refused)
+
+
+def readme(ask: GetReadme) -> Readme:
+    """The README as text.
+
+    Raises:
+        HubError: it cannot be had; a repository without one has an empty one.
+    """
+    name = _checked(ask.repo)
+    with web.translated(f"the README of {name}"):
+        url = web.file_url(name, ask.revision, "README.md")
+        with web.session().stream("GET", url, headers=web.headers()) as response:
+            if response.status_code == 404:
+                return Readme(id=ask.id, text="")
+            web.check(response, f"the README of {name}")
+            body = bytearray()
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) > 4 * MAX_CHARACTERS:
+                    break
+    return Readme(id=ask.id, text=readme_text(body.decode("utf-8", "replace")))
+
+
+def _checked(name: str) -> str:
+    try:
+        return check_repo(name)
+    except UsageError as error:
+        raise HubError("bad_name", str(error)) from error
+
+
+def _repo(item: object) -> Repo | None:
+    entry = _object(item)
+    name = entry.get("id", entry.get("modelId"))
+    if not isinstance(name, str):
+        return None
+    try:
+        name = check_repo(name)
+    except UsageError:
+        return None
+    gguf, gated = _object(entry.get("gguf")), entry.get("gated")
+    updated = entry.get("lastModified", entry.get("createdAt"))
+    found = entry.get("tags")
+    tags = [tag for tag in cast("list[object]", found) if isinstance(tag, str)] if isinstance(found, list) else []
+    terms = next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), "")
+    arch = gguf.get("architecture")
+    return Repo(
+        name=name,
+        downloads=_whole(entry.get("downloads")),
+        likes=_whole(entry.get("likes")),
+        gated=bool(gated),
+        private=entry.get("private") is True,
+        updated=clean_line(updated[:10], 10) if isinstance(updated, str) else "",
+        arch=clean_line(arch, 40) if isinstance(arch, str) else "",
+        n_params=_whole(gguf.get("total")),
+        n_ctx_train=_whole(gguf.get("context_length")),
+        license=clean_line(terms, 40),
+    )
+
+
+def _fits(repo: Repo, ask: Search) -> bool:
+    if ask.arch and repo.arch.casefold() != ask.arch.casefold():
+        return False
+    if not (ask.min_params or ask.max_params):
+        return True
+    return ask.min_params <= repo.n_params and (not ask.max_params or 0 < repo.n_params <= ask.max_params)
+
+
+def _object(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 60 else 0

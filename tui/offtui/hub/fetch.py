@@ -1,0 +1,338 @@
+"""Downloads files: from where the last run ended, checked by their hashes, published only when all are complete."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import queue
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from offtui.hub import web
+from offtui.hub.layout import Place, locked, places, publish
+from offtui.hub.web import HubError
+from offtui.hub.wire import Fetch, Fetched, Progress
+from offtui.text import clean_line
+from offtui.units import MIB, size_text
+
+CHUNK: Final = MIB // 4
+"""Bytes written at once; what of one has come when the network breaks off is fetched again."""
+SEGMENT: Final = 8 << 30
+"""Bytes of one request: servers do not send files of more than some tens of GB at once."""
+SPARE: Final = 64 * MIB
+"""Bytes of the disk that are left free."""
+TELL_SECONDS: Final = 0.25
+TRIES: Final = 6
+"""In a row without a byte, until it is given up."""
+LONGEST_WAIT: Final = 30.0
+
+
+class Stopping(Protocol):
+    """Whether the fetch shall stop."""
+
+    asked: threading.Event
+    keep: bool
+
+
+def fetch(ask: Fetch, say: Callable[[Progress], None], stops: Stopping) -> Fetched:
+    """Download all files or none.
+
+    Raises:
+        HubError: it cannot be done, or was stopped; what came is kept unless it shall not be.
+    """
+    work = _Work(ask, say, stops)
+    try:
+        return work.run()
+    except HubError as error:
+        if error.failure.kind == "stopped" and not stops.keep:
+            work.drop()
+        raise
+    except OSError as error:
+        raise _disk(error, work) from error
+
+
+class _Work:
+    def __init__(self, ask: Fetch, say: Callable[[Progress], None], stops: Stopping) -> None:
+        self._ask, self._say, self._stops = ask, say, stops
+        self.places = places(ask)
+        self.total = sum(file.bytes for file in ask.files)
+        self.done = 0
+        self._resumed = 0
+        self._told = 0.0
+
+    def run(self) -> Fetched:
+        for place in self.places:
+            if not place.file.etag:
+                raise HubError(
+                    "bad_answer", f"{clean_line(place.file.name, 200)} has no hash on the hub to check it by."
+                )
+            place.part.parent.mkdir(parents=True, exist_ok=True)
+        self._resumed = sum(_size(place.final) or _size(place.part) for place in self.places)
+        self.check_space()
+        hashes: list[str] = []
+        for place in self.places:
+            with self._alone(place):
+                hashes.append(self._file(place))
+        for place in self.places:
+            if place.link is None and place.part.exists():
+                os.replace(place.part, place.final)
+        publish(self._ask, self.places)
+        for place in self.places:
+            if place.link is None:
+                place.lock.unlink(missing_ok=True)
+        paths = tuple(str(place.shown) for place in self.places)
+        resumed = min(self._resumed, self.total)
+        return Fetched(id=self._ask.id, paths=paths, bytes=self.total, sha256=tuple(hashes), resumed=resumed)
+
+    def drop(self) -> None:
+        """Delete what came."""
+        for place in self.places:
+            with locked(place.lock) as ours, contextlib.suppress(OSError):
+                if ours:
+                    place.part.unlink(missing_ok=True)
+                    if place.link is None:
+                        place.lock.unlink(missing_ok=True)
+
+    def missing(self) -> int:
+        """Bytes of the disk that are lacking for what is still to come."""
+        need = sum(max(p.file.bytes - (_size(p.final) or _size(p.part)), 0) for p in self.places)
+        free = shutil.disk_usage(self.places[0].part.parent).free
+        return max(need + SPARE - free, 0) if need else 0
+
+    def check_space(self) -> None:
+        missing = self.missing()
+        if missing:
+            text = f"The disk lacks {size_text(missing)} for the {size_text(self.total)} of this download."
+            raise HubError("no_space", text, "Make room; what came so far is kept.", missing=missing)
+
+    # One file
+
+    def _file(self, place: Place) -> str:
+        """Bring it here; its SHA-256, ``""`` for a file that is kept in git."""
+        file, name = place.file, clean_line(place.file.name, 200)
+        if place.final.exists():
+            if place.link is None and (_size(place.final) != file.bytes or self._hash(place.final, file.bytes) is None):
+                raise HubError("permission", f"{clean_line(str(place.final), 300)} exists and is another file.")
+            if _size(place.final) == file.bytes:
+                self.done += file.bytes
+                self._tell(at_once=True)
+                return file.sha256
+            place.final.unlink()  # a blob of another length is a broken one
+        for _ in range(2):
+            before = self.done
+            if self._download(place):
+                if place.link is not None:
+                    os.replace(place.part, place.final)
+                return file.sha256
+            # the bytes are not those the hub has: a part of an earlier run may have been damaged, so once more
+            self.done = before
+            place.part.unlink()
+            self._resumed = 0
+        raise HubError("wrong_hash", f"{name} arrives with other bytes than the hub says it has; it was deleted.")
+
+    def _download(self, place: Place) -> bool:
+        """Whether the part is complete now and its hash is right."""
+        file = place.file
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        with open(os.open(place.part, flags, 0o644), "r+b", buffering=0) as part:
+            if os.fstat(part.fileno()).st_size > file.bytes:
+                part.truncate(0)  # longer than the file: not a part of it
+            with contextlib.closing(_Hasher(file.bytes, sha256=bool(file.sha256))) as hasher:
+                for piece in _pieces(part):
+                    self._look(len(piece), "checking")
+                    hasher.put(piece)
+                self._all(place, part, hasher)
+                os.fsync(part.fileno())
+                return hasher.result() == file.etag
+
+    def _all(self, place: Place, part: Any, hasher: "_Hasher") -> None:
+        """Append what is missing, however often it breaks off."""
+        fails = 0
+        while (have := part.seek(0, os.SEEK_END)) < place.file.bytes:
+            try:
+                self._segment(place, part, hasher, have)
+            except HubError as error:
+                if error.failure.kind not in ("no_network", "server", "rate_limited"):
+                    raise
+                fails = 0 if part.seek(0, os.SEEK_END) > have else fails + 1
+                if fails >= TRIES:
+                    raise
+                wait = min(2.0**fails, LONGEST_WAIT) * random.uniform(0.75, 1.0) if fails else 0.2
+                self._wait(max(wait, error.retry_after or 0.0), error.failure.message)
+
+    def _segment(self, place: Place, part: Any, hasher: "_Hasher", have: int) -> None:
+        name = clean_line(place.file.name, 200)
+        last = min(have + SEGMENT, place.file.bytes) - 1
+        asked = {**web.headers(), "Range": f"bytes={have}-{last}", "Accept-Encoding": "identity"}
+        url = web.file_url(self._ask.repo, self._ask.commit, place.file.name)
+        with web.translated(name), web.session().stream("GET", url, headers=asked) as response:
+            web.check(response, name)
+            self._check(response, place, have)
+            if response.status_code == 200 and have:  # it does not send parts: from the beginning
+                part.truncate(0)
+                part.seek(0)
+                hasher.restart()
+                self.done -= have
+            # writing and hashing must not look like the network's failures
+            for piece in response.iter_raw(CHUNK):
+                if part.tell() + len(piece) > place.file.bytes:
+                    raise HubError("bad_answer", f"{web.host()} sends more of {name} than it has.")
+                _write(part, piece)
+                hasher.put(piece)
+                self._look(len(piece), "fetching")
+
+    def _check(self, response: Any, place: Place, have: int) -> None:
+        """Refuse what is not the file that was asked for, before a byte of it is written.
+
+        Raises:
+            HubError: it is something else.
+        """
+        name = clean_line(place.file.name, 200)
+        size = place.file.bytes
+        for answer in (*response.history, response):
+            linked = str(answer.headers.get("X-Linked-Etag", "")).removeprefix("W/").strip('"')
+            if linked and linked != place.file.etag:
+                raise HubError("wrong_hash", f"{name} has changed on the hub since it was looked at.", "Look again.")
+        if response.status_code == 206:
+            told = str(response.headers.get("Content-Range", ""))
+            if not told.startswith(f"bytes {have}-") or not told.endswith((f"/{size}", "/*")):
+                raise HubError("bad_answer", f"{web.host()} sends another part of {name} than was asked for.")
+        elif response.headers.get("Content-Length") not in (None, str(size)):
+            kind = str(response.headers.get("Content-Type", ""))
+            what = "a page" if "html" in kind else f"{clean_line(response.headers['Content-Length'], 20)} bytes"
+            message = f"{web.host()} sends {what} instead of the {size_text(size)} of {name}."
+            raise HubError("bad_answer", message, "A proxy or a sign-in page may be in the way.")
+
+    def _hash(self, path: Path, size: int) -> str | None:
+        """The etag of a file that is here, if it is one of the request's."""
+        found = next(place.file for place in self.places if place.final == path)
+        with contextlib.closing(_Hasher(size, sha256=bool(found.sha256))) as hasher, path.open("rb") as file:
+            for piece in _pieces(file):
+                self._look(0, "checking")
+                hasher.put(piece)
+            return found.etag if hasher.result() == found.etag else None
+
+    # Telling and waiting
+
+    @contextlib.contextmanager
+    def _alone(self, place: Place) -> Generator[None]:
+        """Wait until no other program downloads the file."""
+        while True:
+            with locked(place.lock) as ours:
+                if ours:
+                    yield
+                    return
+            self._tell("waiting")
+            self._wait(0.3)
+
+    def _look(self, count: int, step: Literal["checking", "fetching"]) -> None:
+        self.done += count
+        if self._stops.asked.is_set():
+            raise HubError("stopped", "The download was stopped.")
+        self._tell(step)
+
+    def _wait(self, seconds: float, why: str = "") -> None:
+        if why:
+            self._tell("retrying", why, at_once=True)
+        if self._stops.asked.wait(seconds):
+            raise HubError("stopped", "The download was stopped.")
+
+    def _tell(
+        self,
+        step: Literal["waiting", "checking", "fetching", "retrying"] = "fetching",
+        why: str = "",
+        *,
+        at_once: bool = False,
+    ) -> None:
+        now = time.monotonic()
+        if at_once or now - self._told >= TELL_SECONDS:
+            self._told = now
+            resumed = min(self._resumed, self.total)
+            self._say(Progress(id=self._ask.id, done=self.done, total=self.total, resumed=resumed, step=step, why=why))
+
+
+class _Hasher:
+    """Hashes on a thread of its own, so that the network does not wait for it."""
+
+    def __init__(self, size: int, *, sha256: bool) -> None:
+        self._size, self._sha256 = size, sha256
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(16)
+        self._state = self._fresh()
+        self._thread = threading.Thread(target=self._run, name="offtui-hash", daemon=True)
+        self._thread.start()
+
+    def put(self, piece: bytes) -> None:
+        """The next bytes."""
+        self._pieces.put(piece)
+
+    def restart(self) -> None:
+        """Forget all that came."""
+        self.close()
+        self._state = self._fresh()
+        self._thread = threading.Thread(target=self._run, name="offtui-hash", daemon=True)
+        self._thread.start()
+
+    def result(self) -> str:
+        """Of all bytes; the last call but ``close``."""
+        self.close()
+        return self._state.hexdigest()
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._thread.is_alive():
+            self._pieces.put(None)
+            self._thread.join()
+
+    def _fresh(self) -> Any:
+        if self._sha256:
+            return hashlib.sha256()
+        # git hashes a file with its length before it
+        return hashlib.sha1(b"blob %d\0" % self._size, usedforsecurity=False)
+
+    def _run(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._state.update(piece)
+
+
+def _pieces(file: Any) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(16 * CHUNK):
+        yield piece
+
+
+def _write(part: Any, piece: bytes) -> None:
+    """All of it; where the disk has no room, what was written stays.
+
+    Raises:
+        HubError: it may not be written.
+        OSError: ``ENOSPC``.
+    """
+    view = memoryview(piece)
+    while view:
+        try:
+            view = view[part.write(view) :]
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(errno.ENOSPC, error.strerror) from error
+            raise HubError("permission", f"The download cannot be written: {error.strerror}.") from error
+
+
+def _disk(error: OSError, work: _Work) -> HubError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        missing = max(work.missing(), 1)
+        text = f"The disk is full: {size_text(missing)} more are needed for this download."
+        return HubError("no_space", text, "Make room and resume; what came is kept.", missing=missing)
+    where = clean_line(str(error.filename or work.places[0].part.parent), 300)
+    return HubError("permission", f"{where} cannot be written: {error.strerror}.")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
