@@ -62,6 +62,26 @@ N_LAYER = 12
 DIRTY = "dirty\x1b]52;c;QQ==\x07\u202e"
 """What a hostile file could make a careless worker repeat."""
 
+MARKDOWN = """Offloading moves layers of a model to the GPU. The rest stays in RAM; **each token** passes both parts.
+
+## Choosing
+
+1. Look at the `ledger` first: weights, cache, compute.
+2. Add layers until the budget is used; a [guide](http://example.org/guide) helps.
+
+```python
+def layers(budget: int, layer: int) -> int:
+    return budget // layer  # rounded down
+```
+
+| layers | VRAM | tokens/s |
+|---:|---:|---:|
+| 0 | 0.4 GiB | 3.2 |
+| 28 | 6.1 GiB | 14.9 |
+
+> What does not fit is computed by the processor, which reads its weights from memory for each token anew.
+
+"""
 OOM_LOG = """\
 ggml_backend_cuda_buffer_type_alloc_buffer: allocating 5121.50 MiB on device 0: cudaMalloc failed: out of memory
 alloc_tensor_range: failed to allocate CUDA0 buffer of size 5370281984
@@ -268,6 +288,8 @@ class Worker:
                 return
             channel = "reasoning" if i == 0 and question == "think" else "answer"
             text = f"word{i}{DIRTY} " if question == "dirty" else f"word{i} "
+            if self.options.markdown:
+                text = MARKDOWN[4 * i % len(MARKDOWN) : 4 * i % len(MARKDOWN) + 4]
             self.send(Piece(turn, channel, text, i + 1, 21 + i, time.monotonic()))
             if i == done:
                 self.act("piece")
@@ -356,6 +378,7 @@ def main() -> None:
     parser.add_argument("--deaf", action="store_true", help="ignore Quit")
     parser.add_argument("--stubborn", action="store_true", help="ignore SIGTERM")
     parser.add_argument("--pieces", type=int, default=5)
+    parser.add_argument("--markdown", action="store_true", help="say Markdown of all kinds, four characters at a time")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds per step")
     parser.add_argument("--do-layers", action="append", default=[], metavar="LAYERS:POINT:ACTION")
     options = parser.parse_args()

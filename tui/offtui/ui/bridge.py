@@ -1,7 +1,7 @@
 """From the session's thread to the screen's: a mailbox where nothing is lost and nothing piles up.
 
 The session's thread puts every occurrence in. Pieces of an answer are joined as they come and do not ring: the
-screen fetches them 15 times a second while an answer is written. Everything else rings once, and the screen takes all
+screen fetches them 10 times a second while an answer is written. Everything else rings once, and the screen takes all
 there is, in the order in which it happened, with the newest state only.
 """
 

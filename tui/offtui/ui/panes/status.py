@@ -37,8 +37,9 @@ class StatusLine(Line):
             self._paint()
 
     def watch_sample(self) -> None:
-        """Show the new sample."""
-        self._paint()
+        """Show the new sample; while an answer is written, with the next tick."""
+        if self._phase is not Phase.GENERATING:
+            self._paint()
 
     def watch_draft(self) -> None:
         """Show where the dial points."""

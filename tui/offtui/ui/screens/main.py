@@ -1,5 +1,6 @@
 """The main screen: it routes. Intents come up from the panes and go on to the session; facts are bound down."""
 
+import time
 from collections.abc import Callable
 from typing import ClassVar, cast
 
@@ -11,7 +12,7 @@ from textual.widget import Widget
 from offtui.engine.state import Phase, SessionState
 from offtui.errors import OfftuiError
 from offtui.options import Options
-from offtui.protocol.events import TurnEnded
+from offtui.protocol.events import Piece, TurnEnded
 from offtui.recorder.devices import has_device
 from offtui.recorder.tape import Tape
 from offtui.ui import messages, slash
@@ -35,8 +36,10 @@ from offtui.ui.themes import theme_files
 from offtui.ui.transcript import Transcript
 from offtui.ui.widgets.prompt import Prompt
 
-FLUSH = 1 / 15
+FLUSH = 1 / 10
 """Seconds between two looks into the mailbox while an answer is written."""
+FIGURES = 0.4
+"""Seconds that figures about a running answer stay: each time, every pane is told."""
 
 
 class MainScreen(WatchedScreen):
@@ -56,6 +59,7 @@ class MainScreen(WatchedScreen):
         super().__init__(options, tape, memory, desk)
         self._take_mail = take_mail
         self._quitting = Arming()
+        self._figures_due = 0.0
         self.answers: list[TurnEnded] = []
         """Every turn that ended, for the line at the exit."""
 
@@ -104,8 +108,20 @@ class MainScreen(WatchedScreen):
         self.chat.as_before = self.steering.as_before
         self.query_one(KeyFooter).hear(mail.occurrences)
         self.answers += [fact for fact in mail.occurrences if isinstance(fact, TurnEnded)]
+        if self._is_only_progress(mail):
+            self.chat.hear(mail.occurrences, "", "")
+            return
         self.chat.hear(mail.occurrences, self.way_back(), self.way_to_fit())
         self.session = mail.state
+
+    def _is_only_progress(self, mail: Mail) -> bool:
+        """Nothing but more of the answer, and the figures about it were shown a moment ago."""
+        state, now = mail.state, time.monotonic()
+        same = state.phase is self.session.phase is Phase.GENERATING and state.move is self.session.move
+        if same and now < self._figures_due and all(isinstance(fact, Piece) for fact in mail.occurrences):
+            return True
+        self._figures_due = now + FIGURES
+        return False
 
     def on_library_read(self, message: messages.LibraryRead) -> None:
         """The library has changed."""

@@ -3,7 +3,7 @@
     transcript = Transcript(empty="Ask something.")     # mount it; scrolling is never animated
     transcript.append(Entry(1, "user", "What is an offload?"))
     transcript.begin(2, name="guide Q8_0")              # an answer begins
-    transcript.feed("Off", reasoning="")                # any number of times; drawn at most 15 times a second
+    transcript.feed("Off", reasoning="")                # any number of times; drawn at most 10 times a second
     transcript.end("done", stamp="4/13 layers · 31 t/s")
 
 From anywhere: ``action_page_up``, ``action_page_down``, ``action_scroll_up``, ``action_scroll_down``,

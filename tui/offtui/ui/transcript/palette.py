@@ -103,13 +103,17 @@ Transcript {
 """Of the widget and all looks."""
 
 
+KEPT_STRIPS = 500
+"""Rows kept as strips: some screens full."""
+
+
 class Palette:
     """Rich styles by look, and strips by row; both are made once per theme."""
 
     def __init__(self, widget: Widget) -> None:
         self._widget = widget
         self._styles: dict[str, Style] = {}
-        self._strips: dict[Line, Strip] = {}
+        self._strips: dict[tuple[Line, int, int], Strip] = {}
 
     def forget(self) -> None:
         """The theme or the widget's own styles changed."""
@@ -125,12 +129,20 @@ class Palette:
 
     def strip(self, line: Line) -> Strip:
         """``line`` as a strip, not padded."""
-        strip = self._strips.get(line)
+        return Strip([Segment(text, self.style(look)) for text, look in line], line_cells(line))
+
+    def placed(self, line: Line, width: int, number: int) -> Strip:
+        """``line`` on ``width`` cells as row ``number`` of the transcript, which the mouse can tell.
+
+        Rows keep their numbers when the view scrolls, and a strip is dear to make.
+        """
+        key = line, width, number
+        strip = self._strips.get(key)
         if strip is None:
-            if len(self._strips) > 1000:
+            if len(self._strips) > KEPT_STRIPS:
                 self._strips.clear()
-            strip = Strip([Segment(text, self.style(look)) for text, look in line], line_cells(line))
-            self._strips[line] = strip
+            strip = self.strip(line).crop_extend(0, width, self.style("")).apply_offsets(0, number)
+            self._strips[key] = strip
         return strip
 
     def _made(self, look: str) -> Style:

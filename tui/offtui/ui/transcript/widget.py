@@ -19,7 +19,7 @@ from offtui.ui.transcript.model import Entry, EntryState
 from offtui.ui.transcript.palette import LOOKS, PREFIX, STYLE_SHEET, Palette
 from offtui.ui.transcript.selecting import selected_text, with_selection
 
-FLUSH_SECONDS = 1 / 15
+FLUSH_SECONDS = 1 / 10
 """How often the running answer is drawn, at most."""
 FLUSH_SHARE = 0.04
 """Share of the time that drawing the running answer may take; a slow one is drawn less often."""
@@ -27,7 +27,7 @@ SLOWEST_FLUSH_SECONDS = 0.5
 """How seldom the running answer is drawn, at most."""
 NEAR_BOTTOM = 2
 """Rows from the bottom within which the newest row is kept in view."""
-ROOM_BELOW = 4
+ROOM_BELOW = 6
 """Rows scrolled ahead of a running answer, so that it scrolls seldom: each time costs kilobytes over SSH."""
 
 
@@ -244,7 +244,7 @@ class Transcript(ScrollView, can_focus=True):
         height = self._rows_in_view
         top = self._column.settle_end(height)
         if top and self._column.live_index is not None:
-            room = min(ROOM_BELOW, height // 8)
+            room = min(ROOM_BELOW, height // 5)
             now = round(self.scroll_y)
             top = now if top <= now <= top + room else top + room
         self._go_to(top)
@@ -350,8 +350,7 @@ class Transcript(ScrollView, can_focus=True):
         line, number = self._shown[y] if y < len(self._shown) else BLANK, round(self.scroll_y) + y
         if (selection := self.text_selection) is not None:
             line = with_selection(line, selection, number)
-        strip = self._palette.strip(line).crop_extend(0, self._column.width, self._palette.style(""))
-        return strip.apply_offsets(0, number)
+        return self._palette.placed(line, self._column.width, number)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """What was selected with the mouse, as it is drawn but for bars; all sources where everything was."""
