@@ -7,14 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 
+import msgspec
+
 from offtui import __version__
 from offtui.cli.exits import BROKEN_PIPE, INTERRUPTED, complain
 from offtui.cli.options import Parser, add_session_options, options_from
 from offtui.cli.terminal import need_terminal
 from offtui.errors import OfftuiError
 
-COMMANDS = ("ask", "device", "doctor", "models", "plan", "pull", "rm", "search", "status", "top")
-"""Modules of this folder with an ``add_parser`` that sets ``run``."""
+COMMANDS = (
+    "ask", "chats", "device", "doctor", "export", "import", "models", "plan", "pull", "rm", "search", "status", "top",
+)  # fmt: skip
+"""Modules of this folder with an ``add_parser`` that sets ``run``; ``import`` is in ``import_``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,20 +53,28 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"offtui {__version__}")
     add_session_options(parser)
     parser.add_argument("--no-load", action="store_true", help="open on the model's plan instead of loading it")
+    chat = parser.add_mutually_exclusive_group()
+    chat.add_argument(
+        "-c", "--continue", dest="chat", action="store_const", const="last", help="go on with the last chat"
+    )
+    chat.add_argument(
+        "--resume", dest="chat", metavar="ID", nargs="?", const="choose", help="choose a chat to go on with, or name it"
+    )
     parser.set_defaults(run=_run_app)
     named = [name for name in COMMANDS if name in words]
     if not named and not {"-h", "--help"} & set(words):
         return parser
     subparsers = parser.add_subparsers(title="without the screen", metavar="COMMAND")
     for name in named or COMMANDS:
-        importlib.import_module(f"offtui.cli.{name}").add_parser(subparsers)
+        module = "import_" if name == "import" else name
+        importlib.import_module(f"offtui.cli.{module}").add_parser(subparsers)
     return parser
 
 
 def _run_app(arguments: argparse.Namespace) -> int:
     from offtui import config
 
-    options = options_from(arguments, config.load())
+    options = msgspec.structs.replace(options_from(arguments, config.load()), chat=arguments.chat)
     need_terminal("offtui ask")
 
     from offtui.ui import app

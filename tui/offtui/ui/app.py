@@ -55,6 +55,8 @@ def run(options: Options, ports: "Ports | None" = None) -> int:
         app.close()
     if ended_by.number is not None:
         return 128 + ended_by.number
+    if app.unkept:
+        print("offtui: the last of the chats could not be saved.", file=sys.stderr)
     print(exit_line(app), file=sys.stderr if app.return_code else sys.stdout)
     return app.return_code or 0
 
@@ -79,13 +81,14 @@ def exit_line(app: "OfftuiApp") -> str:
     """One line about the session that ended: answers, tokens, mean speed."""
     timings = [answer.timings for answer in app.main.answers]
     tokens = sum(timing.tokens for timing in timings)
+    again = " `offtui -c` goes on with this chat." if app.main.chat_kept else ""
     if not tokens:
-        return "offtui: no tokens generated."
+        return f"offtui: no tokens generated.{again}"
     seconds = sum(timing.eval_seconds for timing in timings)
     counted = sum(max(timing.tokens - 1, 0) for timing in timings)
     mean = f", mean {rate_text(counted / seconds)} t/s" if seconds > 0 and counted else ""
     answers = "1 answer" if len(timings) == 1 else f"{len(timings)} answers"
-    return f"offtui: {answers}, {tokens} tokens{mean}."
+    return f"offtui: {answers}, {tokens} tokens{mean}.{again}"
 
 
 def _prepare_environment() -> None:

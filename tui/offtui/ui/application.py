@@ -117,6 +117,11 @@ class OfftuiApp(App[None], inherit_bindings=False):
             if problem := self._telling.start():
                 self.main.flash(problem, "$warning")
 
+    @property
+    def unkept(self) -> int:
+        """Changes to chats that could not be saved."""
+        return self._keeper.unkept if self._keeper is not None else 0
+
     def save(self) -> None:
         """Hand over what only the screen knows. From a signal's handler."""
         if self.main.is_mounted:

@@ -1,7 +1,7 @@
 """The chat: what was said, what waits to be said, and the prompt. It owns the conversation."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -29,9 +29,6 @@ from offtui.ui.transcript import Messages
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.prompt import Prompt
 from offtui.units import seconds_text
-
-if TYPE_CHECKING:
-    from offtui.store.chats.keeper import Keeper
 
 DRAFT_SECONDS = 0.7
 """How long what is typed waits to be kept."""
@@ -82,10 +79,6 @@ class ChatPane(Vertical):
     def conversation(self) -> Conversation:
         """What was said."""
         return self.talk.conversation
-
-    def attach(self, keeper: "Keeper") -> None:
-        """From now on everything is kept."""
-        self.talk.keeping.attach(keeper)
 
     def watch_session(self, state: SessionState) -> None:
         """Ask what waits as soon as there is somebody to answer."""

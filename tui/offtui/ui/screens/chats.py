@@ -224,6 +224,8 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         field.value = text
         field.cursor_position = len(text)
         field.focus()
+        if doing == "finding":
+            self._say("↑ ↓ choose · Enter opens · Esc ends the search", "$quiet")
         if doing != "finding":
             self._say("Enter takes it · Esc leaves it as it was", "$quiet")
 
@@ -237,6 +239,8 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         self._say_keys()
 
     def _say_keys(self) -> None:
+        if self.query_one(Input).has_focus:
+            return
         keys = ["Enter opens", "/ search", "r rename", "p pin", "t tags", "d delete"]
         if self._deleted:
             keys.append(f"u undo: {clean_line(self._deleted[-1][1] or UNTITLED, 24)}")

@@ -9,7 +9,9 @@ from textual.app import App
 from textual.reactive import var
 
 from offtui.engine.state import Phase
+from offtui.store.chats.changes import NEW_CHAT
 from offtui.ui import messages
+from offtui.ui.keeping import Keeping
 from offtui.ui.panes.chat import ChatPane
 from offtui.ui.screens.arrangement import Pane
 from offtui.ui.screens.steered import SteeredScreen
@@ -29,11 +31,17 @@ class ChattingScreen(SteeredScreen):
     open_pane: var[Pane] = var[Pane]("")
     """The pane that covers the chat."""
     keeper: "Keeper | None" = None
+    _kept: Keeping | None = None
 
     @property
     def chat(self) -> ChatPane:
         """The chat."""
         return self.query_one(ChatPane)
+
+    @property
+    def chat_kept(self) -> bool:
+        """There is something on the screen to go on with the next time."""
+        return self._kept is not None and self._kept.chat != NEW_CHAT
 
     def keep(self, keeper: "Keeper", begin_with: str | None) -> None:
         """From now on the chats are kept.
@@ -43,7 +51,8 @@ class ChattingScreen(SteeredScreen):
             begin_with: the chat to go on with, by id, ``LAST`` or ``CHOOSE``; ``None``: a new one.
         """
         self.keeper = keeper
-        self.chat.attach(keeper)
+        self._kept = self.chat.talk.keeping
+        self._kept.attach(keeper)
         if begin_with == CHOOSE:
             self.action_chats()
         elif begin_with is None:

@@ -57,6 +57,9 @@ class Messages(Transcript, inherit_bindings=False):
         index = self._column.index_of(self._chosen)
         self._column.settle(index)
         first, past = self._column.rows.top(index), self._column.rows.top(index + 1) - 1
+        if past <= top or first >= top + height:
+            self._choose_seen(top, height, at_top=by > 0)
+            return
         if by > 0 and first <= top + height and past > top + height:
             self.scroll_to(y=min(past - height, top + max(1, height // 2)), animate=False)
             return
@@ -105,13 +108,14 @@ class Messages(Transcript, inherit_bindings=False):
         """
         return self._column.entry(self._column.index_of(entry_id))
 
-    def _choose_seen(self, top: int, height: int) -> None:
-        """Choose the last message that begins in view, else the one that covers it."""
+    def _choose_seen(self, top: int, height: int, *, at_top: bool = False) -> None:
+        """Choose the last message in view, or the first one."""
         rows = self._column.rows
-        index = rows.find(max(0, min(top + height, rows.total) - 1))[0]
-        while index >= 0 and self._column.entry(index).role not in _SAID:
-            index -= 1
-        if index >= 0:
+        by = 1 if at_top else -1
+        index = rows.find(max(0, min(top if at_top else top + height - 1, rows.total - 1)))[0]
+        while 0 <= index < len(self._column) and self._column.entry(index).role not in _SAID:
+            index += by
+        if 0 <= index < len(self._column):
             self._chosen = self._column.entry(index).id
             self._draw()
 
