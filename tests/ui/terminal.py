@@ -35,7 +35,7 @@ class Terminal:
         self.pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-c", _SESSION, *command],
-            {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **(env or {})},
+            {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": f"{ROOT / 'tui'}{os.pathsep}{ROOT}", **(env or {})},
             file_actions=[(os.POSIX_SPAWN_DUP2, self.slave, fd) for fd in (0, 1, 2)],
             setsid=True,
         )
