@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from offtui.engine.prober import dry_load
 from offtui.gguf.header import Header
 from offtui.plan.placement import ladder
+from offtui.plan.probe import DryPoint, DryRequest
 from offtui.plan.settings import Device, Settings
 from offtui.plan.table import Model, Row, table
 from offtui.protocol.events import Loaded, LoadFailed
@@ -65,7 +67,9 @@ def test_weights_and_cache_are_exact_and_compute_is_near(model: Path, device: Ru
     base = {"model": str(model), "n_ctx": 2048, "n_threads": 1, "rpc": (device.endpoint,)}
     rows = planned(header, LoadSpec(**base))
     last = header.n_layer + 1
-    for layers in (0, 1, last // 2, last - 1, last):
+    counts = (0, 1, last // 2, last - 1, last)
+    dry = dry_load(DryRequest(LoadSpec(**base), tuple(DryPoint(layers) for layers in counts)), 60)
+    for layers, said in zip(counts, dry, strict=True):
         remote, cpu = ledger(LoadSpec(n_gpu_layers=layers, **base))
         row = rows[layers]
         assert remote.layers == layers
@@ -74,6 +78,26 @@ def test_weights_and_cache_are_exact_and_compute_is_near(model: Path, device: Ru
         assert abs(cpu.kv - row.ram.kv) <= EXACT
         assert abs(remote.compute - row.devices[0].compute) <= 5 * MIB
         assert abs(cpu.compute - row.ram.compute) <= 5 * MIB
+        assert said.failure is None
+        assert abs(remote.compute - said.compute.get("RPC0", 0)) <= 1 * MIB
+        assert abs(cpu.compute - said.host - said.output) <= 1 * MIB
+        assert said.kv == pytest.approx(remote.kv + cpu.kv, abs=EXACT)
+
+
+def test_weights_in_ram_are_exact_where_the_file_is_not_mapped(model: Path, device: RunningDevice) -> None:
+    header = read_header(str(model))
+    spec = LoadSpec(
+        model=str(model),
+        n_ctx=512,
+        n_threads=1,
+        rpc=(device.endpoint,),
+        use_mmap=False,
+        n_gpu_layers=header.n_layer // 2,
+    )
+    remote, cpu = ledger(spec)
+    row = planned(header, spec)[header.n_layer // 2]
+    assert abs(cpu.weights - row.ram.weights) <= EXACT
+    assert abs(remote.weights - row.devices[0].weights) <= EXACT
 
 
 @pytest.mark.parametrize(
