@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Final, get_args
@@ -12,8 +13,8 @@ from offtui.cli.options import argument_type, options_from, parse_endpoint
 from offtui.cli.plan_command import PROGRAMS, command_line
 from offtui.cli.plan_json import encode, models_json, plans_json
 from offtui.cli.plan_model import PlannedModel
-from offtui.cli.plan_place import Place, given_speed, here, speeds
-from offtui.cli.plan_text import models_text, plans_text
+from offtui.cli.plan_place import Place, best_ram, given_speed, here, speeds
+from offtui.cli.plan_text import WIDTH, models_text, plans_text
 from offtui.engine import prober
 from offtui.errors import UsageError
 from offtui.gguf.header import Header
@@ -149,7 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _places(arguments: argparse.Namespace, options: Options) -> list[Place] | Failure:
     """What to plan for: the cards asked for, else this machine."""
-    cpu = ram_bandwidth()
+    cpu = best_ram(ram_bandwidth())
     margin: int = arguments.margin
     given = tuple(arguments.measured)
     found = [targets.of_size(size, margin=margin, cpu=cpu) for size in arguments.vram]
@@ -236,7 +237,7 @@ def _show(planned: Sequence[PlannedModel], arguments: argparse.Namespace) -> Non
             for plan in model.plans:
                 out.write(command_line(arguments.program, model.header, model.settings, plan, model.spec.rpc) + "\n")
     elif arguments.table:
-        out.write(models_text(planned))
+        out.write(models_text(planned, width=shutil.get_terminal_size((WIDTH, 24)).columns))
     else:
         out.write(plans_text(planned[0], every_row=arguments.all))
     out.flush()

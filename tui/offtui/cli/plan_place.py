@@ -42,6 +42,12 @@ class Speeds(NamedTuple):
     measured: Mapping[int, Rate]
 
 
+def best_ram(now: float | None) -> float | None:
+    """Bytes per second that can be read from RAM: as measured now, or ever, as the machine may be busy now."""
+    with _Learned() as learned:
+        return max((speed for speed in (now, learned.constant("RAM", BANDWIDTH)) if speed), default=None)
+
+
 def here(facts: Sequence[DeviceFacts], n_threads: int, *, margin: int, ram: float | None) -> Place:
     """This machine, with the constants that were learned of its devices.
 
@@ -49,11 +55,10 @@ def here(facts: Sequence[DeviceFacts], n_threads: int, *, margin: int, ram: floa
         facts: every device.
         n_threads: that decode.
         margin: bytes left free on each device.
-        ram: bytes per second that can be read from RAM, as measured just now; the best ever counts.
+        ram: bytes per second that can be read from RAM.
     """
     with _Learned() as learned:
-        best = max((speed for speed in (ram, learned.constant("RAM", BANDWIDTH)) if speed), default=None)
-        target = of_machine(facts, margin=margin, cpu=best, n_threads=n_threads)
+        target = of_machine(facts, margin=margin, cpu=ram, n_threads=n_threads)
         described = {fact.name: fact.description for fact in facts}
         contexts = [learned.constant(described[device.name], OVERHEAD) for device in target.devices]
     have = [

@@ -1,6 +1,6 @@
 """The text of ``offtui plan``: tables for people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import wrap
 
@@ -36,21 +36,37 @@ def plans_text(planned: PlannedModel, *, every_row: bool) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def models_text(models: Sequence[PlannedModel]) -> str:
-    """Several models: layers that fit, then tokens per second, on each target."""
-    names = [plan.target.name for plan in models[0].plans]
-    fitting = [["model", "size", *names]]
-    bringing = [["model", "size", *names]]
-    for planned in models:
-        name, size = _name(planned), size_text(planned.header.file_bytes)
-        fitting.append([name, size, *[_share(plan) for plan in planned.plans]])
-        bringing.append([name, size, *[_rate(plan.rate) for plan in planned.plans]])
+def models_text(models: Sequence[PlannedModel], *, width: int = WIDTH) -> str:
+    """Several models: layers that fit, then tokens per second, on as many targets side by side as ``width`` holds."""
     context = {planned.settings.ctx_seq for planned in models}
     at = f" at a context of {context.pop()}" if len(context) == 1 else ""
-    rates = range(2, len(names) + 2)
-    lines = [f"Layers that fit{at}:", *_table(fitting), "", "Tokens per second:", *_table(bringing, left=(0, *rates))]
-    notes = [note for planned in models for note in planned.notes]
+    lines = [f"Layers that fit{at}:", *_by_target(models, _share, width, texts=False)]
+    lines += ["", "Tokens per second:", *_by_target(models, lambda plan: _rate(plan.rate), width, texts=True)]
+    notes = [line for planned in models for note in planned.notes for line in wrap(note, WIDTH)]
     return "\n".join(line.rstrip() for line in [*lines, "", *_legend(models), *notes]) + "\n"
+
+
+def _by_target(models: Sequence[PlannedModel], cell: Callable[[Plan], str], width: int, *, texts: bool) -> list[str]:
+    """A row per model, a column per target; what does not fit beside the others is below them."""
+    names = [[_name(planned), size_text(planned.header.file_bytes)] for planned in models]
+    columns = [
+        [clean_line(first.target.name, 60), *(cell(planned.plans[index]) for planned in models)]
+        for index, first in enumerate(models[0].plans)
+    ]
+    room = width - max(len(name) for name, _ in [["model", ""], *names]) - 2 - max(len(size) for _, size in names)
+    lines: list[str] = []
+    while columns:
+        taken, used = 0, 0
+        for column in columns:
+            used += 2 + max(map(len, column))
+            if taken and used > room:
+                break
+            taken += 1
+        group, columns = columns[:taken], columns[taken:]
+        rows = [[*head, *cells] for head, *cells in zip([["model", "size"], *names], *group, strict=True)]
+        left = (0, *range(2, taken + 2)) if texts else (0,)
+        lines += [*([""] if lines else []), *_table(rows, left=left)]
+    return lines
 
 
 def _title(planned: PlannedModel) -> list[str]:
@@ -191,11 +207,14 @@ def _rate(rate: Rate) -> str:
 
 def _legend(planned: Sequence[PlannedModel]) -> list[str]:
     plans = [plan for model in planned for plan in model.plans]
+    elsewhere = next((plan.target.machine.cpu for plan in plans if not plan.target.here), None)
     dry = any(plan.dry for plan in plans)
     compute = "~ by formula, else from llama.cpp's dry load" if dry else "compute by formula"
     lines = [f"Weights and KV are exact, {compute}."]
     if any(rate.source != "measured" for plan in plans for rate in plan.rates):
         lines.append("Tokens/s are guesses; nine of ten measurements should fall into the band.")
+        if elsewhere is not None:
+            lines.append(f"The CPU's part is guessed from the RAM of this machine: {elsewhere / 1e9:.0f} GB/s.")
     return lines
 
 
