@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import band, fuzz, plan, reload, reoffload, report, screen, speed, start, stop
+from tests.bench import band, chats, fuzz, plan, reload, reoffload, report, screen, speed, start, stop
 from tests.bench.report import Figure
 
 BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
@@ -14,6 +14,7 @@ BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
     "reoffload": reoffload.run,
     "speed": speed.run,
     "plan": plan.run,
+    "chats": chats.run,
     "fuzz": fuzz.run,
     "screen": screen.run,
     "band": band.run,

@@ -322,10 +322,6 @@ class Column:
 
 
 def _cleaned(entry: Entry) -> Entry:
-    return replace(
-        entry,
-        text=clean(entry.text),
-        reasoning=clean(entry.reasoning),
-        stamp=clean(entry.stamp),
-        name=clean(entry.name),
-    )
+    parts = (entry.text, entry.reasoning, entry.stamp, entry.name)
+    text, reasoning, stamp, name = cleaned = tuple(map(clean, parts))
+    return entry if cleaned == parts else replace(entry, text=text, reasoning=reasoning, stamp=stamp, name=name)
