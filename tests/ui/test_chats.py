@@ -10,7 +10,7 @@ from offtui.store.chats.changes import PutChat
 from offtui.store.chats.opening import open_chats
 from offtui.store.chats.shelf import Library, Shelf
 from offtui.store.chats.values import Chat, ChatRow
-from offtui.ui.screens.chats import ChatsList, ChatsScreen
+from offtui.ui.screens.chats import ChatsScreen, row_lines
 from offtui.ui.transcript import Messages
 from offtui.ui.widgets.prompt import Prompt
 from tests.store.chats.talk import chat
@@ -66,9 +66,11 @@ async def to_the_messages(screen: Screen, *keys: str) -> Messages:
     return screen.app.main.chat.transcript
 
 
-async def rows(screen: Screen) -> list[str]:
-    listed = screen.app.screen.query_one(ChatsList)
-    return [str(option.prompt) for option in listed.options]
+def rows(screen: Screen) -> list[str]:
+    """What the list says, a text per chat."""
+    shown = screen.app.screen
+    assert isinstance(shown, ChatsScreen)
+    return ["\n".join(line.plain for line in row_lines(row, 80, 1.0)) for row in shown.rows]
 
 
 async def test_a_chat_is_kept_and_gone_on_with(tmp_path: Path) -> None:
@@ -134,21 +136,20 @@ async def test_the_list_finds_opens_names_pins_tags_and_deletes() -> None:
     keep(chat("Orchids", "q", "They grow on trees.", updated=5.0), chat("Roses", "q", "thorns", updated=9.0))
     async with with_recorder(options=resumed("choose")) as (screen, _):
         await screen.until(lambda: isinstance(screen.app.screen, ChatsScreen))
-        listed = screen.app.screen.query_one(ChatsList)
-        await screen.until(lambda: listed.option_count == 2)
-        assert [row.split()[0] for row in await rows(screen)] == ["Roses", "Orchids"]
+        await screen.until(lambda: len(rows(screen)) == 2)
+        assert [row.split()[0] for row in rows(screen)] == ["Roses", "Orchids"]
         await screen.press("down", "p")
-        await screen.until(lambda: "▲ Orchids" in str(listed.options[0].prompt))
+        await screen.until(lambda: "▲ Orchids" in rows(screen)[0])
         await screen.press("r", "!", "enter")
-        await screen.until(lambda: "Orchids!" in str(listed.options[0].prompt))
+        await screen.until(lambda: "Orchids!" in rows(screen)[0])
         await screen.press("t", *"gpu", "enter")
-        await screen.until(lambda: "#gpu" in str(listed.options[0].prompt))
+        await screen.until(lambda: "#gpu" in rows(screen)[0])
         await screen.press("down", "d")
-        await screen.until(lambda: listed.option_count == 1)
+        await screen.until(lambda: len(rows(screen)) == 1)
         await screen.press("u")
-        await screen.until(lambda: listed.option_count == 2)
+        await screen.until(lambda: len(rows(screen)) == 2)
         await screen.press("slash", *"tree")
-        await screen.until(lambda: listed.option_count == 1 and "grow on trees" in str(listed.options[0].prompt))
+        await screen.until(lambda: len(rows(screen)) == 1 and "grow on trees" in rows(screen)[0])
         await screen.press("enter")
         await screen.until(lambda: texts(screen) == ["q", "They grow on trees."])
         transcript = screen.app.main.chat.transcript
@@ -162,12 +163,11 @@ async def test_esc_leaves_the_field_then_the_search_then_the_list() -> None:
     async with with_recorder() as (screen, _):
         await screen.press("ctrl+s")
         await screen.until(lambda: isinstance(screen.app.screen, ChatsScreen))
-        listed = screen.app.screen.query_one(ChatsList)
-        await screen.until(lambda: listed.option_count == 2)
+        await screen.until(lambda: len(rows(screen)) == 2)
         await screen.press("r", "x", "escape", "slash", *"one")
-        await screen.until(lambda: listed.option_count == 1)
+        await screen.until(lambda: len(rows(screen)) == 1)
         await screen.press("escape")
-        await screen.until(lambda: listed.option_count == 2)
+        await screen.until(lambda: len(rows(screen)) == 2)
         await screen.press("escape")
         await screen.until(lambda: not isinstance(screen.app.screen, ChatsScreen))
         assert isinstance(screen.app.focused, Prompt)
@@ -285,12 +285,10 @@ async def test_a_long_chat_is_opened_at_its_end_and_walked_by_keys() -> None:
 
 
 def test_names_in_the_list_are_only_text() -> None:
-    from offtui.ui.screens.chats import row_content
-
     row = ChatRow(
         id="a", title="[b]x[/b]\x1b]52;c;QQ==\x07\n[@click=app.quit]y", created=0.0, updated=0.0, excerpt="[/]"
     )
     for width in (10, 40, 100):
-        shown = row_content(row, width, 1.0)
-        assert "\x1b" not in shown.plain
-        assert max(len(line) for line in shown.plain.split("\n")) <= max(width, 22)
+        lines = row_lines(row, width, 1.0)
+        assert not any({"\x1b", "\x07", "\n"} & set(line.plain) for line in lines)
+        assert max(line.cell_length for line in lines) <= max(width, 22)

@@ -11,27 +11,25 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList
-from textual.widgets.option_list import Option
+from textual.widgets import Input
 
 from offtui.store.chats.changes import Change, SetDeleted, SetPinned, SetTags, SetTitle
 from offtui.store.chats.titles import UNTITLED
 from offtui.text import clean_line
 from offtui.ui.keeping import Keeping
 from offtui.ui.widgets.line import Line
+from offtui.ui.widgets.rowlist import RowList
 from offtui.ui.wording import when_text
 
 if TYPE_CHECKING:
     from offtui.store.chats.keeper import Keeper
     from offtui.store.chats.values import ChatRow
 
-SHOWN = 500
-"""Rows of the list at most; searching finds the others."""
 _FINDS = "/ searches titles and text"
 Doing = Literal["finding", "naming", "tagging"]
 
 
-class ChatsList(OptionList):
+class ChatsList(RowList):
     """The rows; letters act on the screen around it."""
 
 
@@ -43,8 +41,6 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         ("slash,ctrl+f", "find", "Search"),
         ("down", "move(1)", "Down"),
         ("up", "move(-1)", "Up"),
-        ("j", "move(1)", "Down"),
-        ("k", "move(-1)", "Up"),
         ("r,f2", "name", "Rename"),
         ("p", "pin", "Pin"),
         ("t", "tag", "Tags"),
@@ -56,7 +52,8 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         super().__init__()
         self._keeper = keeper
         self._current = current
-        self._rows: list[ChatRow] = []
+        self.rows: list[ChatRow] = []
+        """What is listed."""
         self._doing: Doing = "finding"
         self._query = ""
         self._deleted: list[tuple[str, str]] = []
@@ -67,7 +64,7 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         with Vertical(id="chats-box") as box:
             box.border_title = "Chats"
             yield Input(placeholder=_FINDS, id="chats-field", select_on_focus=False)
-            yield ChatsList(id="chats-list", markup=False)
+            yield ChatsList(id="chats-list")
             yield Line(id="chats-note")
 
     def on_mount(self) -> None:
@@ -75,10 +72,6 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         self._say_keys()
         self.query_one(ChatsList).focus()
         self._fill()
-
-    def on_resize(self) -> None:
-        """Fit the columns."""
-        self.call_after_refresh(self._draw)
 
     # Searching
 
@@ -120,29 +113,29 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
                 self._say(f"The chats cannot be read: {error}", "$error")
                 return
             if query == self._query:
-                self._rows = [row for row in rows if row.messages][:SHOWN]
+                self.rows = [row for row in rows if row.messages]
                 self._draw(keep)
 
         self.run_worker(ask(), group="rows", exclusive=True)
 
     def _draw(self, keep: str | None = None) -> None:
-        listed = self.query_one(ChatsList)
-        place = listed.highlighted or 0
-        width = max(listed.content_size.width - 1, 20)
-        now = time.time()
-        listed.clear_options()
-        listed.add_options([Option(row_content(row, width, now, current=self._current.chat)) for row in self._rows])
-        if keep is not None:
-            place = next((number for number, row in enumerate(self._rows) if row.id == keep), place)
-        listed.highlighted = min(place, len(self._rows) - 1) if self._rows else None
-        if not self._rows:
+        now, current = time.time(), self._current.chat
+        place = next((number for number, row in enumerate(self.rows) if row.id == keep), None)
+        has_excerpts = any(row.excerpt for row in self.rows)
+        self.query_one(ChatsList).show(
+            len(self.rows),
+            lambda number, width: row_lines(self.rows[number], width, now, current=current),
+            place,
+            height=2 if has_excerpts else 1,
+        )
+        if not self.rows:
             self._say("Nothing is found." if self._query.strip() else "No chat has been kept yet.", "$quiet")
         else:
             self._say_keys()
 
     # One chat
 
-    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+    def on_row_list_chosen(self, message: RowList.Chosen) -> None:
         """Enter, or a click."""
         message.stop()
         self._open()
@@ -190,11 +183,7 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
-        listed = self.query_one(ChatsList)
-        if by > 0:
-            listed.action_cursor_down()
-        else:
-            listed.action_cursor_up()
+        self.query_one(ChatsList).action_move(by)
 
     def action_leave(self) -> None:
         """Out of the field; without it, out of the list."""
@@ -214,8 +203,8 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         self._fill(keep or change.chat)
 
     def _chosen(self) -> "ChatRow | None":
-        place = self.query_one(ChatsList).highlighted
-        return self._rows[place] if place is not None and place < len(self._rows) else None
+        place = self.query_one(ChatsList).cursor
+        return self.rows[place] if place is not None and place < len(self.rows) else None
 
     def _use_field(self, doing: Doing, text: str, placeholder: str) -> None:
         self._doing = doing
@@ -226,7 +215,7 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         field.focus()
         if doing == "finding":
             self._say("↑ ↓ choose · Enter opens · Esc ends the search", "$quiet")
-        if doing != "finding":
+        else:
             self._say("Enter takes it · Esc leaves it as it was", "$quiet")
 
     def _leave_field(self) -> None:
@@ -251,20 +240,17 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
             self.query_one("#chats-note", Line).show(Content.styled(text, style))
 
 
-def row_content(row: "ChatRow", width: int, now: float, *, current: str = "") -> Content:
-    """A chat in a list: title and tags, then when and by which model; below, where the words were found."""
-    when = when_text(row.updated, now)
+def row_lines(row: "ChatRow", width: int, now: float, *, current: str = "") -> list[Content]:
+    """A chat in a list: title and tags, then by which model and when; below, where the words were found."""
     model = clean_line(row.model, 24) if width >= 60 else ""
-    note = "  ".join(part for part in (model, f"{when:>10}") if part)
+    note = "  ".join(part for part in (model, f"{when_text(row.updated, now):>10}") if part)
     mark = ("▲ ", "$accent") if row.pinned else ("● ", "$primary") if row.id == current else ("  ", "")
-    tags = " ".join(f"#{tag}" for tag in row.tags)
-    title = Content.assemble(
-        mark, clean_line(row.title) or UNTITLED, (f"  {clean_line(tags, 40)}" if tags else "", "$accent")
-    )
+    tags = clean_line("".join(f"  #{tag}" for tag in row.tags), 40)
+    title = Content.assemble(mark, clean_line(row.title) or UNTITLED, (f"  {tags}" if tags else "", "$accent"))
     room = max(width - len(note) - 2, 8)
     title = title.truncate(room, ellipsis=True)
-    parts: list[Content | tuple[str, str] | str] = [title, " " * (room - title.cell_length + 2), (note, "$quiet")]
+    lines = [Content.assemble(title, " " * (room - title.cell_length + 2), (note, "$quiet"))]
     if row.excerpt:
         found = Content(clean_line(row.excerpt)).truncate(max(width - 4, 8), ellipsis=True)
-        parts += ["\n    ", found.stylize("$quiet")]
-    return Content.assemble(*parts)
+        lines.append(Content.assemble("    ", found.stylize("$quiet")))
+    return lines
