@@ -43,6 +43,8 @@ class Compute(msgspec.Struct, frozen=True):
     """In RAM beside devices that do everything but look tokens up."""
     host_layers: int
     """In RAM where the CPU evaluates layers itself."""
+    host_kept: int
+    """In RAM where the CPU evaluates the feed-forward parts or the experts of layers, and devices the rest."""
     output: int
     """The logits that are handed out; always in RAM."""
 
@@ -103,6 +105,7 @@ def compute(geometry: Geometry, weights: Weights, settings: Settings, *, narrow:
         logits=min(settings.outputs, ub) * (g.n_vocab + n_embd) * 4,
         host=host + indices,
         host_layers=max(host, full + embeddings),
+        host_kept=host + indices + 4 * ub * width - embeddings,
         output=g.n_vocab * max(min(settings.outputs, ub), settings.n_seq_max) * 4,
     )
 

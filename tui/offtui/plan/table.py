@@ -216,7 +216,7 @@ class _Plan:
         host = (
             full.ram.compute
             if self._taker is not None
-            else max(full.ram.compute, self.compute.host_layers + self.compute.output)
+            else max(full.ram.compute, self.compute.host_kept + self.compute.output)
         )
         ram = Bytes(full.ram.weights + sum(group.cpu for group in moved), full.ram.kv, host)
         spans = dict(self._w.input.spans)
