@@ -144,10 +144,9 @@ def test_counts_between_have_the_formula_with_what_their_neighbours_taught(tmp_p
         rows = scene.view.rows
         last = len(rows) - 1
         found = [row.devices[0].compute - plain for row, plain in zip(rows, formula, strict=True)]
-        assert [round(value / MIB) for value in found[2:13]] == [100, 100, 100, 100, 80, 60, 40, 20, 20, 20, 20]
-        assert [rows[at].source for at in (0, 1, 2, 5, 7, last)] == [
-            "own", "formula", "between", "own", "between", "formula",
-        ]  # fmt: skip
+        assert [round(value / MIB) for value in found[1:13]] == [0, 0, 100, 100, 100, 80, 60, 40, 20, 20, 20, 20]
+        sources = [rows[at].source for at in (0, 2, 3, 5, 7, last)]
+        assert sources == ["own", "formula", "between", "own", "between", "formula"]
         assert (found[1], found[last]) == (0, 0)
         assert rows[7].formula[0] == formula[7]
 

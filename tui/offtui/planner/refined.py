@@ -9,6 +9,10 @@ from offtui.plan.probe import DryResult
 from offtui.plan.table import Bytes, Row, Table
 from offtui.planner.view import Source
 
+FIRST = 3
+"""Layers from which the buffers are of one kind: of the last block only rows that give logits are evaluated, so that
+the output layer alone, and with that block, need less."""
+
 
 class Refined(msgspec.Struct, frozen=True):
     """A ladder whose compute buffers are as true as they can be."""
@@ -31,15 +35,14 @@ def refine(rungs: Ladder, known: Mapping[int, DryResult], names: Sequence[str]) 
     """
     rows, last = rungs.rows, len(rungs.rows) - 1
     off = {layers: _difference(rows[layers], known[layers], names) for layers in known if 0 <= layers <= last}
-    first = 2 if rungs.placement == "layers" else 1  # the output layer alone is a kind of its own
-    partial = sorted(layers for layers in off if first <= layers < last)
+    partial = sorted(layers for layers in off if FIRST <= layers < last)
     found: list[Row] = []
     sources: list[Source] = []
     for layers, row in enumerate(rows):
         if layers in off:
             found.append(_with(row, off[layers]))
             sources.append("own")
-        elif partial and first <= layers < last:
+        elif partial and FIRST <= layers < last:
             found.append(_with(row, _between(off, partial, layers)))
             sources.append("between")
         else:
