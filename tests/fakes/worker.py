@@ -59,6 +59,8 @@ from offtui.protocol.spec import LoadSpec, Sampling
 
 MIB = 1024**2
 N_LAYER = 12
+CUDA = [0]
+"""Graphics cards that it says it has."""
 DIRTY = "dirty\x1b]52;c;QQ==\x07\u202e"
 """What a hostile file could make a careless worker repeat."""
 
@@ -334,14 +336,30 @@ def layout(spec: LoadSpec) -> Layout:
 def loaded(spec: LoadSpec) -> Loaded:
     asked = N_LAYER + 1 if spec.n_gpu_layers is None else spec.n_gpu_layers
     model = ModelFacts(spec.model, f"fake {DIRTY}", "llama", "Q8_0", N_LAYER, 4096, 4_000_000, 5 * MIB, 4000, 160, True)
-    devices = (
-        DeviceLedger("CPU", "cpu", 4 * MIB, MIB, MIB, N_LAYER + 1 - asked),
-        DeviceLedger("RPC0", "rpc", asked * MIB, MIB, MIB, asked),
-    )
+    gpus = CUDA[0]
+    cards = [DeviceLedger("RPC0", "rpc", asked * MIB, MIB, MIB, asked)]
+    if gpus:  # as large as a card is, so that bars have something to show
+        share = [asked // gpus + (1 if index < asked % gpus else 0) for index in range(gpus)]
+        cards = [
+            DeviceLedger(
+                f"CUDA{index}", "gpu", layers * 150 * MIB, layers * 40 * MIB, 300 * MIB if layers else 0, layers
+            )
+            for index, layers in enumerate(share)
+        ]
+    devices = (DeviceLedger("CPU", "cpu", 4 * MIB, MIB, MIB, N_LAYER + 1 - asked), *cards)
     memory = (
         DeviceFacts("CPU", "cpu", f"a processor{DIRTY}", 8 * 1024 * MIB, 16 * 1024 * MIB),
         DeviceFacts("RPC0", "rpc", "127.0.0.1:50052", None, None),
     )
+    if gpus:
+        memory = (
+            memory[0],
+            *(
+                DeviceFacts(f"CUDA{index}", "gpu", f"NVIDIA Fake {index}", 5 * 1024 * MIB, 8 * 1024 * MIB,
+                            pci=f"0000:{0x1A + index:02x}:00.0")
+                for index in range(gpus)
+            ),
+        )  # fmt: skip
     return Loaded(
         model=model,
         spec=LoadSpec(model=spec.model, n_gpu_layers=asked, n_ctx=spec.n_ctx or 4096, rpc=spec.rpc),
@@ -381,7 +399,9 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="say Markdown of all kinds, four characters at a time")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds per step")
     parser.add_argument("--do-layers", action="append", default=[], metavar="LAYERS:POINT:ACTION")
+    parser.add_argument("--cuda", type=int, default=0, metavar="N", help="graphics cards, as the fake driver has them")
     options = parser.parse_args()
+    CUDA[0] = options.cuda
     if options.stubborn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     Worker(options).run()

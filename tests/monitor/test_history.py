@@ -151,3 +151,38 @@ def test_marks_stand_in_the_column_of_their_time() -> None:
     assert [mark.event for mark in history.marks(since=3.0)] == [Event.PROMPT, Event.FIRST_TOKEN]
     assert history.mark_columns(2, 1.0, now=100.0) == [None, None]
     assert history.mark_columns(0, 1.0, now=100.0) == []
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 4.0), st.none() | st.floats(0, 100)), min_size=1, max_size=60),
+    st.integers(1, 30),
+    st.floats(5, 60),
+)
+def test_columns_that_were_drawn_before_are_those_drawn_anew(
+    steps: list[tuple[float, float | None]], count: int, span: float
+) -> None:
+    history, now = History(hold=3.0), 100.0
+    for step, value in steps:
+        now += step
+        history.add("x", now, value)
+        assert history.columns("x", count, span, now) == history.series("x").columns(count, span, now)
+    for back in (0.0, 7.0, 200.0, 1.0):
+        assert history.columns("x", count, span, now - back) == history.series("x").columns(count, span, now - back)
+
+
+def test_a_value_between_two_is_on_the_line_and_beside_a_gap_unknown() -> None:
+    series = Series(hold=2.0)
+    for at, value in ((10.0, 0.0), (12.0, 4.0), (13.0, None), (14.0, 6.0)):
+        series.add(at, value)
+    assert [series.at(at) for at in (9.0, 10.0, 11.0, 12.0, 12.5, 14.0, 15.0)] == [None, 0.0, 2.0, 4.0, None, 6.0, None]
+    assert [series.last_at(at) for at in (9.0, 11.0, 13.5, 15.9, 16.1)] == [None, 0.0, None, 6.0, None]
+    assert series.broken(11.0, 14.0)
+    assert not series.broken(10.0, 13.0)
+
+
+def test_a_series_is_what_it_was_after_a_dump() -> None:
+    series, copy = Series(capacity=3), Series(capacity=3)
+    for at in range(5):
+        series.add(float(at), None if at == 3 else float(at))
+    copy.restore(*series.dump())
+    assert list(copy) == list(series) == [(2.0, 2.0), (3.0, None), (4.0, 4.0)]

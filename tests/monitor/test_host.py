@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offtui.monitor.host import HostReader, ProcessReader
+from offtui.monitor import host as host_module
+from offtui.monitor.host import Flow, HostReader, ProcessReader
 from offtui.monitor.processes import process_name
 from tests.fakes import sysfs
 
@@ -161,3 +162,43 @@ def test_names_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_of_another_namespace_have_no_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "readlink", lambda path: "pid:[4026532589]")
     assert process_name(os.getpid()) == ""
+
+
+def test_flows_are_rates_and_a_counter_that_begins_anew_is_unknown() -> None:
+    now, counts = [0.0], [(0, 0)]
+    flow = Flow(lambda: counts[0], lambda: now[0])
+    assert flow.read() == (None, None)
+    now[0], counts[0] = 2.0, (4096, 100)
+    assert flow.read() == (2048.0, 50.0)
+    now[0], counts[0] = 3.0, (10, 200)
+    assert flow.read() == (None, 100.0)
+    now[0], counts[0] = 4.0, (20, 200)
+    assert flow.read() == (10.0, 0.0)
+    now[0] = 4.0
+    assert flow.read() == (10.0, 0.0), "no time has passed"
+
+
+def test_flows_that_the_system_hides_are_unknown() -> None:
+    counts: list[tuple[int, int] | None] = [None]
+    flow = Flow(lambda: counts[0], lambda: 0.0)
+    assert flow.read() == (None, None)
+
+
+def test_cores_whose_clocks_go_backwards_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = HostReader()
+    times = [(1.0, 10.0), (2.0, 12.0), (0.5, 5.0), (1.5, 7.0)]
+    monkeypatch.setattr(host_module, "_busy_and_total", lambda _: times[0])
+    monkeypatch.setattr(host_module.psutil, "cpu_times", lambda percpu: [None])
+    shares = []
+    while times:
+        shares.append(reader.read().per_core)
+        times.pop(0)
+    assert shares == [(), (0.5,), (), (0.5,)]
+
+
+def test_the_worker_tells_its_files_and_what_it_reads(tmp_path: Path) -> None:
+    sample = ProcessReader().read(os.getpid())
+    assert sample is not None
+    assert sample.shared is not None
+    assert sample.rss is not None
+    assert 0 < sample.shared < sample.rss

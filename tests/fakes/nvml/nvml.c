@@ -5,6 +5,7 @@
  *   fail CALL CODE    CALL returns CODE for every GPU
  *   fail CALL CODE I  for GPU I only; CALL "*" is every call about it
  *   hang CALL         CALL waits until the line is gone
+ *   tame 1            the name of GPU 1 cannot act on a terminal
  *   mig I N           GPU I is cut into N instances
  *   used I N          MiB of GPU I that are used (a quarter of it)
  *   util I N          per cent that GPU I is busy (75)
@@ -93,7 +94,8 @@ ret nvmlDeviceGetHandleByIndex_v2(unsigned index, device **handle) {
 ret nvmlDeviceGetName(device *handle, char *name, unsigned length) {
     ABOUT(handle);
     if (handle->instance) snprintf(name, length, "NVIDIA Fake %d MIG 1g.10gb", handle->gpu);
-    else snprintf(name, length, handle->gpu ? "NVIDIA \x1b[31mFake\x07 [bold]1" : "NVIDIA Fake 0");
+    else if (handle->gpu == 1 && !number("tame", -1, 0)) snprintf(name, length, "NVIDIA \x1b[31mFake\x07 [bold]1");
+    else snprintf(name, length, "NVIDIA Fake %d", handle->gpu);
     return 0;
 }
 ret nvmlDeviceGetUUID(device *handle, char *uuid, unsigned length) {

@@ -78,7 +78,8 @@ def _model(model: ModelFacts) -> ModelFacts:
 
 
 def _device(device: DeviceFacts) -> DeviceFacts:
-    return replace(device, name=clean_line(device.name), description=clean_line(device.description))
+    pci = None if device.pci is None else clean_line(device.pci, 40)
+    return replace(device, name=clean_line(device.name), description=clean_line(device.description), pci=pci)
 
 
 def _ledger(ledger: DeviceLedger) -> DeviceLedger:

@@ -72,6 +72,8 @@ class DeviceFacts(msgspec.Struct, frozen=True):
     """Memory; of the CPU device the RAM. ``None``: the backend does not know."""
     round_trip: float | None = None
     """Seconds that an RPC device took to tell its memory, the network included; ``None`` of any other."""
+    pci: str | None = None
+    """Where it sits on this machine's bus, ``0000:01:00.0``: the only name it has in common with its driver's."""
 
 
 class DeviceLedger(msgspec.Struct, frozen=True):

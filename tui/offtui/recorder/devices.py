@@ -79,7 +79,7 @@ def device_uses(state: SessionState, sample: Sample | None) -> list[DeviceUse]:
     for facts in known:
         if facts.kind == "cpu":
             continue
-        card = next((card for card in cards if card.name == facts.description), None)
+        card = _card(facts, cards)
         if card is not None:
             cards.remove(card)
         uses.append(_ggml_use(facts, card, ledger.get(facts.name), worker))
@@ -89,6 +89,16 @@ def device_uses(state: SessionState, sample: Sample | None) -> list[DeviceUse]:
         for card in cards
     )  # fmt: skip
     return uses
+
+
+def _card(facts: DeviceFacts, cards: list[GpuSample]) -> GpuSample | None:
+    """What the driver calls a device of ggml: by its place on the bus, else by its name.
+
+    Both may count the devices in different orders, and ggml may see only some of them.
+    """
+    if facts.pci is not None and (found := [card for card in cards if card.pci == facts.pci]):
+        return found[0]
+    return next((card for card in cards if card.name == facts.description and None in (card.pci, facts.pci)), None)
 
 
 def _ggml_use(facts: DeviceFacts, card: GpuSample | None, entry: DeviceLedger | None, worker: int | None) -> DeviceUse:

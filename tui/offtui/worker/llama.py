@@ -62,6 +62,23 @@ _dev_type = _bind("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
 _dev_memory = _bind(
     "ggml_backend_dev_memory", None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)
 )
+
+
+class _Props(ctypes.Structure):
+    """``ggml_backend_dev_props``; the capabilities at its end have room to grow."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("caps", ctypes.c_bool * 64),
+    )
+
+
+_dev_props = _bind("ggml_backend_dev_get_props", None, ctypes.c_void_p, ctypes.POINTER(_Props))
 _dev_reg = _bind("ggml_backend_dev_backend_reg", ctypes.c_void_p, ctypes.c_void_p)
 _reg_count = _bind("ggml_backend_reg_count", ctypes.c_size_t)
 _reg_get = _bind("ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t)
@@ -93,14 +110,22 @@ def device_facts(device: ctypes.c_void_p) -> DeviceFacts:
         times.append(time.perf_counter() - asked)
     round_trip = min(times) if kind == "rpc" else None
     description = _text(_dev_description(device))
+    pci = _pci(device) if kind in ("gpu", "igpu") else None
     if total.value <= 0:
-        return DeviceFacts(name, kind, description, None, None, round_trip)
+        return DeviceFacts(name, kind, description, None, None, round_trip, pci)
     # of the CPU ggml reports all RAM as free, and of a container the whole machine's
     if kind == "cpu":
         most, left = ram()
         most = min(most, total.value)
         return DeviceFacts(name, kind, description, min(left, most), most)
-    return DeviceFacts(name, kind, description, min(free.value, total.value), total.value, round_trip)
+    return DeviceFacts(name, kind, description, min(free.value, total.value), total.value, round_trip, pci)
+
+
+def _pci(device: ctypes.c_void_p) -> str | None:
+    """Where it sits on the bus; ``None`` where its backend does not say."""
+    props = _Props()
+    _dev_props(device, ctypes.byref(props))
+    return _text(props.device_id) or None if props.device_id else None
 
 
 def all_device_facts() -> tuple[DeviceFacts, ...]:

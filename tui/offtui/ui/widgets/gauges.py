@@ -42,13 +42,15 @@ def device_lines(use: DeviceUse, look: Look, would: int | None = None) -> list[C
     if look.rows == 1:
         return [_one_row(use, look, would)]
     title = clean_line(f"{use.name}  {use.title}" if use.title != use.name else use.name)
+    if look.rows == 2 and look.width >= _SHORT:
+        figures = "   ".join([*_short_notes(use.card), figures])
     lines = [_title(title, figures, look.width)]
     if use.used is not None and use.total:
         lines.append(_bar(use, look.width, would, look.ascii))
     if look.rows == 2:
         return lines
     if look.full:
-        lines.append(legend(_legend(use), ascii=look.ascii))
+        lines.append(legend(_legend(use), ascii=look.ascii).truncate(look.width, ellipsis=True))
         if notes := _notes(use, full=True):
             lines.append(_fitting(notes, look.width))
         if others := others_text(use, look.width):
@@ -66,13 +68,13 @@ def ram_lines(use: RamUse, look: Look) -> list[Content]:
     bar = Content("")
     cached = min(use.cached or 0, use.mapped) if use.mapped else 0
     if known:
-        width = look.width if look.rows > 1 else max(look.width - LABEL - 14, 8)
+        width = look.width if look.rows > 1 else max(look.width - LABEL - 12, 8)
         bar = memory_bar(
             width, use.ours, use.used or 0, use.total or 0, kv=use.kv, compute=use.compute, cached=cached,
             ascii=look.ascii,
         )  # fmt: skip
     if look.rows == 1:
-        figures = f"{gib(use.used)}/{gib(use.total)}".rjust(13)
+        figures = f"{gib(use.used)}/{gib(use.total)}".rjust(11)
         return [Content.assemble(("RAM".ljust(LABEL), "$secondary"), bar, f" {figures}")]
     lines = [_title("RAM", _figures(use.used, use.total), look.width)]
     if known:
@@ -92,7 +94,7 @@ def _ram_notes(use: RamUse, cached: int, look: Look) -> Content:
         ]
         if use.mapped:
             inside = UNKNOWN if use.cached is None else size_text(cached)
-            parts.append(("mapped", f"mapped {inside} of {size_text(use.mapped)} in RAM"))
+            parts.insert(3, ("mapped", f"mapped {inside} of {size_text(use.mapped)} in RAM"))
         return legend(parts, ascii=look.ascii).truncate(look.width, ellipsis=True)
     notes = [f"ours {size_text(use.ours) if use.ours else UNKNOWN}"]
     if use.mapped:
@@ -151,7 +153,7 @@ def _bar(use: DeviceUse, width: int, would: int | None, ascii: bool) -> Content:
 
 
 def _one_row(use: DeviceUse, look: Look, would: int | None) -> Content:
-    figures = f"{gib(use.used)}/{gib(use.total)}".rjust(13)
+    figures = f"{gib(use.used)}/{gib(use.total)}".rjust(11)
     tail = [f"{note:>6}" for note in _short_notes(use.card)] if look.width >= _SHORT else []
     room = look.width - LABEL - len(figures) - sum(len(text) + 1 for text in tail) - 1
     title = use.name if len(use.name) < LABEL else use.name[: LABEL - 2] + "…"

@@ -64,7 +64,7 @@ def _head(page: Page) -> list[Content]:
     if state is None:
         lines = [Content.styled(clean_line(page.notice) or "no offtui runs: the machine alone", "$quiet")]
     else:
-        lines = [status(state, None, page.draft, page.width)]
+        lines = [status(state, page.sample, page.draft, page.width)]
     problems = list(page.sample.problems) if page.sample is not None else []
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
