@@ -254,6 +254,27 @@ async def test_an_answer_that_was_stopped_goes_on() -> None:
     assert kept()[0].messages[1].content == "half and half"
 
 
+async def test_a_chat_is_named_written_to_a_file_and_its_answers_explained(tmp_path: Path) -> None:
+    async with with_recorder(size=(160, 36)) as (screen, engine):
+        await ready(screen, engine)
+        await screen.ask("/title too early")
+        assert "no chat to name" in screen.line("footer")
+        await talk(screen, engine, "one?", "a1")
+        await screen.ask("/title Of one")
+        file = tmp_path / "one.json"
+        for name in (file, tmp_path / "one.md"):
+            await screen.ask(f"/save {name}")
+        assert b'"title": "Of one"' in file.read_bytes()
+        assert "# Of one" in (tmp_path / "one.md").read_text()
+        await screen.ask(f"/save {file}")
+        assert "is there already" in screen.line("footer")
+        await screen.ask("/save /no/such/folder/x.md")
+        assert "cannot be written" in screen.line("footer")
+        await to_the_messages(screen, "i")
+        assert "4/13 layers · ctx 8.2k · 41 tokens · 20.0 t/s · prompt 20, 5 reused, 30.0 t/s" in screen.line("footer")
+    assert kept()[0].row.title == "Of one"
+
+
 async def test_a_chat_that_another_offtui_deleted_is_kept_once_more() -> None:
     async with with_recorder() as (screen, engine):
         await ready(screen, engine)

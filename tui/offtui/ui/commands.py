@@ -161,6 +161,17 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(id="chat.new", title="New chat", keys=("ctrl+n",), action="new_chat", slash="new"),
     Command(id="chats.open", title="Chats", keys=("ctrl+s",), action="chats", slash="chats", footer="chats"),
+    Command(
+        id="chats.title", title="Name this chat", action="name_chat", slash="title", argument="TEXT", applies=has_turns
+    ),
+    Command(
+        id="chats.export",
+        title="Write this chat to a file",
+        action="export_chat",
+        slash="save",
+        argument="[FILE.md | FILE.json]",
+        applies=has_turns,
+    ),
     *MESSAGE_COMMANDS,
     Command(
         id="chat.reasoning", title="Show or hide reasoning", keys=("ctrl+t",), action="reasoning", slash="reasoning"

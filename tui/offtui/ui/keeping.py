@@ -13,6 +13,7 @@ from offtui.store.chats.changes import (
     PutChat,
     PutMessage,
     SetDraft,
+    SetTitle,
     Show,
 )
 from offtui.store.chats.titles import title_of
@@ -90,6 +91,20 @@ class Keeping:
         """It is there again."""
         self._put(*(PutMessage(self.chat, node.stored(self.chat)) for node in said.all_after()))
         self.shown(said)
+
+    def rename(self, title: str) -> bool:
+        """Give this chat another title; whether there is one to name."""
+        if self._row is None or not title:
+            return False
+        self.renamed(self.chat, title)
+        self._put(SetTitle(self.chat, title))
+        return True
+
+    def whole(self, conversation: Conversation) -> Chat | None:
+        """This chat as it is kept; ``None``: it is not begun."""
+        if self._row is None:
+            return None
+        return conversation.whole(self._row, self._draft, self._system_prompt)
 
     def renamed(self, chat: str, title: str) -> None:
         """The user has given a chat another title, perhaps this one."""

@@ -1,6 +1,6 @@
 """The commands that act on single messages of the chat."""
 
-from offtui.ui.command import Command, Where, idle_with_turns
+from offtui.ui.command import Command, Where, has_turns, idle_with_turns
 
 MESSAGE_COMMANDS: tuple[Command, ...] = (
     Command(id="message.up", title="Choose the message before", keys=("alt+up",), action="choose(-1)", slash="choose"),
@@ -71,6 +71,14 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
         action="screen.delete",
         where=Where.CHAT,
         applies=idle_with_turns,
+    ),
+    Command(
+        id="message.details",
+        title="What an answer was written with",
+        keys=("i",),
+        action="screen.details",
+        where=Where.CHAT,
+        applies=has_turns,
     ),
     Command(
         id="message.undo",

@@ -155,6 +155,10 @@ class Talk:
         id = self._transcript.chosen
         return next((said for said in reversed(self.conversation.branch) if said.id == id), None) if id else None
 
+    def last_answer(self) -> Said | None:
+        """The newest answer that is shown."""
+        return next((said for said in reversed(self.conversation.branch) if said.role == "assistant"), None)
+
     def turn_version(self, said: Said, by: int) -> bool:
         """Show the version after (1) or before (-1) this one; whether there is one."""
         versions = said.siblings

@@ -12,7 +12,7 @@ from offtui.protocol.events import Loaded
 from offtui.protocol.facts import LayerCount, Timings
 from offtui.protocol.spec import Role
 from offtui.text import clean_line
-from offtui.units import rate_text, seconds_text
+from offtui.units import count_text, rate_text, seconds_text
 
 State = Literal["open", "done", "stopped", "failed"]
 """Of a message: being written, complete, broken off with what came, without an answer."""
@@ -87,6 +87,25 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
         if self.ttft_seconds is not None:
             parts.append(f"first token {seconds_text(self.ttft_seconds)}")
         return " · ".join(parts)
+
+    def details(self) -> str:
+        """All that is known: ``gemma Q4_K_M · 28/37 layers · ctx 8.2k · 41 tokens · 31.4 t/s · prompt 20 tokens …``."""
+        parts = [self.name()] if self.model else []
+        if self.n_gpu_layers is not None:
+            parts.append(f"{self.n_gpu_layers.got}/{self.n_gpu_layers.max} layers")
+        if self.n_ctx is not None:
+            parts.append(f"ctx {count_text(self.n_ctx)}")
+        if self.tokens is not None:
+            parts.append(f"{self.tokens} tokens")
+        if self.tps is not None:
+            parts.append(f"{rate_text(self.tps)} t/s")
+        if self.prompt_tokens is not None:
+            reused = f", {self.reused_tokens} reused" if self.reused_tokens else ""
+            speed = f", {rate_text(self.prompt_tps)} t/s" if self.prompt_tps is not None else ""
+            parts.append(f"prompt {self.prompt_tokens}{reused}{speed}")
+        if self.ttft_seconds is not None:
+            parts.append(f"first token {seconds_text(self.ttft_seconds)}")
+        return " · ".join([*parts, *([f"stop: {self.stop}"] if self.stop else [])])
 
 
 class StoredMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -241,7 +241,7 @@ class ChatPane(Vertical):
         """The source of the chosen message, else of the last answer; ``""``: there is none."""
         said = self.talk.chosen()
         if said is None:
-            said = next((said for said in reversed(self.conversation.branch) if said.role == "assistant"), None)
+            said = self.talk.last_answer()
         return said.text if said is not None else ""
 
     def _chosen(self) -> Said | None:

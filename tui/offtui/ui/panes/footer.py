@@ -48,9 +48,13 @@ class KeyFooter(Line):
 
     def complain(self, text: str) -> bool:
         """Say what is wrong, where there is room for it; whether there was."""
+        return self.say(text, "$error")
+
+    def say(self, text: str, style: str = "$primary") -> bool:
+        """Show a word for a few seconds, where there is room for it; whether there was."""
         fits = self.display and len(text) <= self.size.width - 2
         if fits:
-            self.flash(text, "$error")
+            self.flash(text, style)
         return fits
 
     def hear(self, occurrences: Sequence[Occurrence]) -> None:

@@ -14,6 +14,7 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _KEYS = (
     ("dial.open", "layers on the GPU"),
     ("models.open", "another model"),
+    ("chats.open", "chats"),
     ("monitor.open", "monitor"),
     ("app.help", "help"),
 )

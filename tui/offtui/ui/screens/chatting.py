@@ -1,18 +1,23 @@
 """What the main screen does with the chat: messages, versions, the chats that were kept."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from textual.app import App
 from textual.reactive import var
 
 from offtui.engine.state import Phase
+from offtui.errors import UsageError
 from offtui.store.chats.changes import NEW_CHAT
+from offtui.text import clean_line
 from offtui.ui import messages
 from offtui.ui.keeping import Keeping
 from offtui.ui.panes.chat import ChatPane
+from offtui.ui.panes.footer import KeyFooter
 from offtui.ui.screens.arrangement import Pane
 from offtui.ui.screens.steered import SteeredScreen
 
@@ -138,6 +143,56 @@ class ChattingScreen(SteeredScreen):
     def _chat_chosen(self, chosen: tuple[str, int | None] | None) -> None:
         if chosen is not None:
             self.open_chat(*chosen)
+
+    def action_name_chat(self) -> None:
+        """Have a title typed."""
+        self.chat.prompt.restore(f"/title {self.chat.talk.keeping.title}")
+        self.action_leave_pane()
+
+    def name_chat(self, title: str) -> None:
+        """Another title for this chat."""
+        title = clean_line(title, 200)
+        if self.chat.talk.keeping.rename(title):
+            self.flash(f"This chat is called {title}.", "$primary")
+        else:
+            self.flash("There is no chat to name yet.")
+
+    def action_export_chat(self) -> None:
+        """Write this chat as Markdown, under its title."""
+        name = re.sub(r"[^\w-]+", "-", self.chat.talk.keeping.title).strip("-") or "chat"
+        self.export_chat(f"{name[:60]}.md")
+
+    def export_chat(self, name: str) -> None:
+        """Write the branch that is shown to a file that is not there yet: JSON by its suffix, else Markdown.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        from offtui.store.chats.exporting import to_json, to_markdown
+
+        whole = self.chat.talk.keeping.whole(self.chat.conversation)
+        if whole is None:
+            raise UsageError("There is no chat to write yet.")
+        try:
+            file = Path(name).expanduser()
+            with open(file, "xb") as out:
+                out.write(to_json(whole) if file.suffix == ".json" else to_markdown(whole).encode("utf-8", "replace"))
+        except FileExistsError:
+            raise UsageError(f"{clean_line(name, 200)} is there already; give another name.") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise UsageError(f"{clean_line(name, 200)} cannot be written: {clean_line(why)}.") from error
+        self.flash(f"Written: {clean_line(str(file.absolute()), 300)}", "$primary")
+
+    def action_details(self) -> None:
+        """What the chosen answer, or the last one, was written with."""
+        said = self.chat.talk.chosen() or self.chat.talk.last_answer()
+        stamp = said.stamp if said is not None else None
+        text = stamp.details() if stamp is not None else ""
+        if not text:
+            self.flash("Nothing is known of how that was written.")
+        elif not self.query_one(KeyFooter).say(text):
+            self.chat.notice(text)
 
     def action_choose(self, by: int) -> None:
         """Choose the message before or after."""

@@ -185,6 +185,10 @@ class MainScreen(WatchedScreen):
                 self.steering.model_text(argument)
             case "monitor.export":
                 self.action_export_history(argument)
+            case "chats.title" if argument:
+                self.name_chat(argument)
+            case "chats.export" if argument:
+                self.export_chat(argument)
             case "app.theme" if argument:
                 self._desk.wear(argument)
             case id if id.startswith("set."):
