@@ -4,7 +4,8 @@ Run as a script: ``worker.py [--do POINT:ACTION]... [--deaf] [--stubborn] [--pie
 
 POINT is when: ``start`` (before Hello), ``header`` (a ReadHeader has arrived), ``load`` (a Load has), ``progress``,
 ``loaded`` (just before Loaded), ``ready`` (just after), ``turn`` (a Generate has arrived), ``started``, ``piece``
-(after the first one), ``cancel``, ``pause``, ``save``, ``restore``, ``resume``, ``quit``.
+(after the first one), ``cancel``, ``pause``, ``save``, ``restore``, ``resume``, ``copy`` (of the cache, while it
+answers), ``quit``.
 ACTION is what, see ``act``. A model named ``POINT:ACTION`` orders the same for one load; ``--do-layers
 LAYERS:POINT:ACTION`` for loads of so many layers.
 """
@@ -22,6 +23,7 @@ import msgspec
 from offtui.protocol.carry import Layout, Manifest, pack_tokens, refusal
 from offtui.protocol.codec import encode, request_reader
 from offtui.protocol.events import (
+    Checkpointed,
     DeviceMemory,
     Event,
     HeaderRead,
@@ -45,6 +47,7 @@ from offtui.protocol.requests import (
     Cancel,
     CancelLoad,
     Generate,
+    KeepCheckpoint,
     Load,
     Pause,
     Quit,
@@ -111,6 +114,8 @@ class Worker:
         self.reader = request_reader()
         self.requests: list[Request] = []
         self.descriptors: list[int] = []
+        self.copies: list[int] = []
+        self.copied = 0
         self.n_past = 0
         self.spec: LoadSpec | None = None
 
@@ -134,6 +139,9 @@ class Worker:
                 self.act("quit")
                 if not self.options.deaf:
                     sys.exit(0)
+            if isinstance(request, KeepCheckpoint):
+                self.copies.append(self.descriptors.pop(0))
+                continue
             self.requests.append(request)
 
     def request(self) -> Request:
@@ -212,8 +220,9 @@ class Worker:
                     self.load(spec)
                 case Generate() as turn:
                     self.answer(turn)
-                case Resume(turn, state):
-                    self.resume(turn, *msgspec.msgpack.decode(state))
+                case Resume(turn, state, after):
+                    done, count, question = msgspec.msgpack.decode(state)
+                    self.resume(turn, done + len(after) // 4, count, question)
                 case SaveState():
                     self.save(self.descriptors.pop(0))
                 case RestoreState(manifest):
@@ -266,11 +275,12 @@ class Worker:
         if turn.messages[-1].content == "too long":
             self.send(TurnFailed(turn.turn, Failure("prompt_too_long", "The prompt has 9000 tokens.")))
             return
-        self.send(TurnStarted(turn.turn, 20, 5))
-        self.act("started")
-        self.send(PromptProgress(turn.turn, 20, 20))
         count = turn.sampling.max_tokens or self.options.pieces
         begun = turn.messages[-1].content.count("word") if turn.go_on else 0
+        state = msgspec.msgpack.encode((begun, count, turn.messages[-1].content))
+        self.send(TurnStarted(turn.turn, 20, 5, state=state))
+        self.act("started")
+        self.send(PromptProgress(turn.turn, 20, 20))
         self.go_on(turn.turn, begun, count, turn.messages[-1].content)
 
     def resume(self, turn: int, done: int, count: int, question: str) -> None:
@@ -292,7 +302,9 @@ class Worker:
             text = f"word{i}{DIRTY} " if question == "dirty" else f"word{i} "
             if self.options.markdown:
                 text = MARKDOWN[4 * i % len(MARKDOWN) : 4 * i % len(MARKDOWN) + 4]
-            self.send(Piece(turn, channel, text, i + 1, 21 + i, time.monotonic()))
+            self.send(Piece(turn, channel, text, i + 1, 21 + i, time.monotonic(), pack_tokens([i])))
+            if len(self.copies) == 2 and i % 10 == 9:
+                self.copy()
             if i == done:
                 self.act("piece")
             time.sleep(self.options.pause)
@@ -301,14 +313,25 @@ class Worker:
 
     def save(self, descriptor: int) -> None:
         self.act("save")
+        manifest = self.write(descriptor)
+        os.close(descriptor)
+        self.send(StateSaved(manifest, 0.001))
+
+    def copy(self) -> None:
+        slot, self.copied = self.copied % 2, self.copied + 1
+        manifest = self.write(self.copies[slot])
+        self.act("copy")
+        if self.copied == self.options.die_in_copy and self.n_past < 60:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.send(Checkpointed(slot, manifest, 0.001))
+
+    def write(self, descriptor: int) -> Manifest:
         assert self.spec is not None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"kv" * self.n_past, 0)
-        os.close(descriptor)
-        manifest = Manifest(
+        return Manifest(
             layout=layout(self.spec), n_ctx=4096, size=2 * self.n_past, tokens=pack_tokens(range(self.n_past))
         )
-        self.send(StateSaved(manifest, 0.001))
 
     def restore(self, manifest: Manifest, descriptor: int) -> None:
         self.act("restore")
@@ -398,6 +421,7 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=5)
     parser.add_argument("--markdown", action="store_true", help="say Markdown of all kinds, four characters at a time")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds per step")
+    parser.add_argument("--die-in-copy", type=int, metavar="N", help="in the Nth copy of a first answer's cache")
     parser.add_argument("--do-layers", action="append", default=[], metavar="LAYERS:POINT:ACTION")
     parser.add_argument("--cuda", type=int, default=0, metavar="N", help="graphics cards, as the fake driver has them")
     options = parser.parse_args()

@@ -22,7 +22,7 @@ MUCH = 64 * GIB
 
 
 def plan_of(spec: LoadSpec = SPEC) -> PlanView:
-    return make_view(HEADER, Model.of(HEADER), Ground(spec, True, facts(), RAM_FREE))[0]
+    return make_view(HEADER, Model.of(HEADER), Ground(spec, True, facts(), RAM_FREE))
 
 
 PLAN = plan_of()

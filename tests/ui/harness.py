@@ -93,6 +93,7 @@ class Recorder:
     wanted: list[LoadSpec] = field(default_factory=list)
     submitted: list[tuple[int, tuple[Message, ...], Sampling]] = field(default_factory=list)
     resumed: list[tuple[int, tuple[Message, ...]]] = field(default_factory=list)
+    gone_on: list[tuple[int, int]] = field(default_factory=list)
     stops: int = 0
     state: SessionState = field(default_factory=SessionState)
 
@@ -107,6 +108,9 @@ class Recorder:
     def resume(self, turn: int, messages: Sequence[Message], sampling: Sampling) -> None:
         self.resumed.append((turn, tuple(messages)))
         self.submit(turn, messages, sampling)
+
+    def go_on(self, broken: int, turn: int) -> None:
+        self.gone_on.append((broken, turn))
 
     def stop(self) -> None:
         self.stops += 1

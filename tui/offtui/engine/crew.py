@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.ending import Ending, Stage
+from offtui.protocol.events import Event, Hello
 from offtui.protocol.facts import Failure
 
 _REAP_INTERVAL = 0.02
@@ -104,6 +105,17 @@ class Crew:
             self._endings.remove(ending)
             self.unwatch(ending.child)
         return gone
+
+    def exchange(self, child: Child, mask: int) -> list[Event]:
+        """Send what waits to a child whose socket is ready, and take in what it says."""
+        if mask & selectors.EVENT_WRITE:
+            child.flush()
+            self.watch(child)
+        events = child.receive() if mask & selectors.EVENT_READ else []
+        child.hello = next((event for event in events if isinstance(event, Hello)), child.hello)
+        if child.eof:
+            self.unwatch(child)
+        return events
 
     def watch(self, child: Child) -> None:
         """Have the selector look for what the child sends, and for room where something waits to be sent."""

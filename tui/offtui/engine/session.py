@@ -20,7 +20,7 @@ from offtui.engine.state import (
 )
 from offtui.engine.supervisor import Supervisor
 from offtui.engine.transfer import Overlap
-from offtui.engine.waiting import CountAsked, Order, TurnAsked
+from offtui.engine.waiting import CountAsked, GoOnAsked, Order, TurnAsked
 from offtui.protocol.facts import Learned
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 
@@ -100,6 +100,13 @@ class Session:
     def count(self, number: int, text: str) -> None:
         """Have the tokens of a text counted; ``Tokenized`` with that number comes back if a model is up."""
         self._intend(CountAsked(number, text))
+
+    def go_on(self, broken: int, turn: int) -> None:
+        """Have the turn that ``state.broken`` names go on as ``turn``, exactly where it broke off.
+
+        Where nothing is loaded, what it was answered under is loaded first. ``Piece`` brings only what is new.
+        """
+        self._intend(GoOnAsked(broken, turn))
 
     def stop(self) -> None:
         """Stop the turn, or give up the load, that is running."""

@@ -20,6 +20,7 @@ from offtui.engine.moves import (
     WorkerRetired,
 )
 from offtui.protocol.events import (
+    Checkpointed,
     DeviceMemory,
     Event,
     HeaderRead,
@@ -84,6 +85,17 @@ class TurnState(msgspec.Struct, frozen=True):
         return tokens / seconds if tokens > 0 and seconds > 0 else None
 
 
+class Broken(msgspec.Struct, frozen=True):
+    """A turn whose worker died, and that can go on in another one."""
+
+    turn: int
+    model: str
+    """Path of the one that wrote it."""
+    kept: int
+    """Tokens of it in a copy of the KV cache; the others are evaluated again."""
+    total: int
+
+
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a screen needs to know of the session."""
 
@@ -111,6 +123,8 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """To another load of the same model, the conversation kept; ``None`` while none is under way."""
     moved: Moved | None = None
     """The last one that came to an end."""
+    broken: Broken | None = None
+    """What can go on where it broke off."""
 
 
 class LoadWanted(msgspec.Struct, frozen=True):
@@ -146,8 +160,14 @@ class WorkerEnded(msgspec.Struct, frozen=True):
     failure: Failure | None
 
 
+class TurnBroken(msgspec.Struct, frozen=True):
+    """The turn is gone without having ended; what came of it is kept, and it can go on."""
+
+    broken: Broken
+
+
 Intent = LoadWanted | TurnWanted | StopWanted | CloseWanted
-Occurrence = Intent | WorkerSpawned | WorkerEnded | Moving | Event
+Occurrence = Intent | WorkerSpawned | WorkerEnded | TurnBroken | Moving | Event
 
 
 def holds(state: SessionState, spec: LoadSpec) -> bool:
@@ -172,7 +192,7 @@ def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
         case TurnWanted(turn=turn):
             if state.phase is not Phase.READY:
                 return state
-            return replace(state, phase=Phase.GENERATING, turn=TurnState(turn), failure=None)
+            return replace(state, phase=Phase.GENERATING, turn=TurnState(turn), failure=None, broken=None)
         case StopWanted():
             return _stop_wanted(state)
         case CloseWanted():
@@ -183,6 +203,8 @@ def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
             return replace(state, epoch=epoch, has_worker=True)
         case WorkerEnded(epoch=epoch, failure=failure):
             return _worker_ended(state, failure) if state.has_worker and epoch == state.epoch else state
+        case TurnBroken(broken=broken):
+            return replace(state, broken=broken) if state.turn is None else state
         case LoadProgress(step=step, fraction=fraction):
             if state.phase is not Phase.LOADING:
                 return state
@@ -203,7 +225,7 @@ def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
             if state.turn is None or state.turn.turn != occurrence.turn:
                 return state
             return _turn(state, state.turn, occurrence)
-        case Hello() | HeaderRead() | StateSaved() | Tokenized():
+        case Hello() | HeaderRead() | StateSaved() | Checkpointed() | Tokenized():
             return state
         case _:
             assert_never(occurrence)

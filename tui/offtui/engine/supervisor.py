@@ -37,6 +37,7 @@ from offtui.engine.waiting import (
     NO_PATH,
     CountAsked,
     Due,
+    GoOnAsked,
     Order,
     TurnAsked,
     Wait,
@@ -48,6 +49,7 @@ from offtui.engine.waiting import (
 )
 from offtui.errors import ProtocolError
 from offtui.protocol.events import (
+    Checkpointed,
     DeviceMemory,
     Event,
     HeaderRead,
@@ -120,6 +122,10 @@ class Supervisor:
                 self._want(intent, now)
             case TurnAsked():
                 self._turns.ask(intent, now)
+            case GoOnAsked():
+                needed = self._turns.rescue.go_on(intent, now)
+                if needed is not None:
+                    self._want(LoadWanted(needed), now)
             case CountAsked(number=number, text=text):
                 if self.worker is not None and self.state.loaded is not None:
                     self.send(self.worker, Tokenize(number, text))
@@ -131,18 +137,12 @@ class Supervisor:
                 self._mover.give_up(now)
                 self.end_worker(Stage.QUIT, now)
                 self.tell(intent)
+                self._turns.rescue.close()
                 self.crew.drop_spare(Stage.QUIT, now)
 
     def on_ready(self, child: Child, mask: int, now: float) -> None:
         """Read from and write to a worker whose socket is ready."""
-        if mask & selectors.EVENT_WRITE:
-            child.flush()
-            self.crew.watch(child)
-        if not mask & selectors.EVENT_READ:
-            return
-        for event in child.receive():
-            if isinstance(event, Hello):
-                child.hello = event
+        for event in self.crew.exchange(child, mask):
             # Of spares and of workers on their way out, nothing else matters. The worker may become one right here.
             if child is self.worker:
                 self._hear(clean_event(event), now)
@@ -150,8 +150,6 @@ class Supervisor:
                 self._mover.hear_beside(clean_event(event), now)
             elif child is self._checker.child:
                 self._checker.hear(event, now)
-        if child.eof:
-            self.crew.unwatch(child)
         if child.eof or child.garbled:
             self._lose(child, now)
 
@@ -169,6 +167,7 @@ class Supervisor:
     def kill_everything(self) -> None:
         """SIGKILL and reap all processes, at once. For the end of the thread, whatever ended it."""
         self.crew.kill_everything(self.worker, self._mover.beside, self._checker.child)
+        self._turns.rescue.close()
         self.worker = None
         self.state = advance(self.state, CloseWanted())
 
@@ -211,6 +210,7 @@ class Supervisor:
         if self._checker.cancel(now) or self._mover.stop(now):
             return
         self._checker.settled()
+        self._turns.rescue.call_off()
         before = self.state
         self.tell(stop)
         if before.turn is not None and before.loaded is not None:
@@ -260,6 +260,7 @@ class Supervisor:
                     self.tell(event)
                     self.crew.keep_a_spare(now)
                     self._mover.loaded(now)
+                    self._turns.rescue.loaded(now)
             case LoadFailed():
                 if self.state.loaded is None:
                     self._fail_load(event.failure)
@@ -276,8 +277,13 @@ class Supervisor:
                     self._mover.turn_over(now)
             case DeviceMemory() | HeaderRead() | Tokenized():
                 self.tell(event)
+            case Checkpointed():
+                self._turns.rescue.copied(event)
             case StateSaved() | StateRestored():
-                self._mover.hear(event, now)
+                if self._mover.active:
+                    self._mover.hear(event, now)
+                else:
+                    self.tell(event)
 
     def _expect_progress(self, now: float) -> None:
         progress = self.state.progress
@@ -391,3 +397,4 @@ class Supervisor:
         """Advance the state, and tell the listener."""
         self.state = advance(self.state, occurrence)
         self._listener(self.state, occurrence)
+        self._turns.rescue.settle()

@@ -4,23 +4,14 @@ Never blocks, and reads no clock; like the supervisor, whose part it is.
 """
 
 from offtui.engine.child import Deadlines
+from offtui.engine.rescue import Rescue, TurnEvent
 from offtui.engine.state import Phase, TurnWanted
 from offtui.engine.transfer import Host
 from offtui.engine.waiting import Due, TurnAsked, Wait, not_ready, not_sent
 from offtui.errors import ProtocolError
-from offtui.protocol.events import (
-    Piece,
-    PromptProgress,
-    TurnEnded,
-    TurnFailed,
-    TurnPaused,
-    TurnResumed,
-    TurnStarted,
-)
+from offtui.protocol.events import TurnEnded, TurnFailed
 from offtui.protocol.facts import Failure
 from offtui.protocol.requests import Cancel, Generate, Resume
-
-TurnEvent = TurnStarted | PromptProgress | Piece | TurnPaused | TurnResumed | TurnEnded | TurnFailed
 
 
 class Turns:
@@ -29,6 +20,7 @@ class Turns:
     def __init__(self, host: Host, deadlines: Deadlines) -> None:
         self._host = host
         self._deadlines = deadlines
+        self.rescue = Rescue(host, deadlines)
 
     def ask(self, asked: TurnAsked, now: float) -> None:
         """Have the worker answer."""
@@ -36,6 +28,7 @@ class Turns:
         if worker is None or host.state.phase is not Phase.READY:
             host.tell(TurnFailed(asked.turn, Failure("internal", not_ready(host.state.phase))))
             return
+        self.rescue.forget()
         host.tell(TurnWanted(asked.turn))
         try:
             host.send(worker, Generate(asked.turn, asked.messages, asked.sampling, asked.go_on))
@@ -67,6 +60,7 @@ class Turns:
             host.due = None
         if over and host.worker is not None:
             host.worker.trim_log()
+        self.rescue.hear(event)
         host.tell(event)
         return True
 

@@ -31,7 +31,15 @@ class CountAsked(msgspec.Struct, frozen=True):
     text: str
 
 
-Order = LoadWanted | TurnAsked | CountAsked | StopWanted | CloseWanted
+class GoOnAsked(msgspec.Struct, frozen=True):
+    """The turn that broke off shall go on, under the load that is up or the one it had."""
+
+    broken: int
+    turn: int
+    """Its number from now on."""
+
+
+Order = LoadWanted | TurnAsked | GoOnAsked | CountAsked | StopWanted | CloseWanted
 """What a session is asked."""
 
 

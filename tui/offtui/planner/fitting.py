@@ -35,8 +35,9 @@ def fit_below(plan: PlanView | None, failed: LoadSpec, ram_available: int) -> Fi
         failed: what did not fit.
         ram_available: bytes.
     """
-    if plan is None or not plan.budgets or plan.spec.placement != failed.placement:
+    if plan is None or not plan.budgets:
         return _unplanned(failed)
+    plan = plan.under(plan.best.placement if failed.placement == "best" else failed.placement)
     n_ctx = failed.n_ctx or plan.n_ctx
     asked = min(max(plan.choice if failed.n_gpu_layers is None else failed.n_gpu_layers, 0), plan.most)
     while n_ctx >= SMALLEST_CONTEXT:
@@ -46,7 +47,8 @@ def fit_below(plan: PlanView | None, failed: LoadSpec, ram_available: int) -> Fi
             layers, why = found
             if shrunk:
                 why = f"a context of {n_ctx} tokens with {layers} of {plan.most} layers: a longer one does not fit."
-            return Fitting(replace(failed, n_gpu_layers=layers, n_ctx=n_ctx if shrunk else failed.n_ctx), why)
+            changes = {"n_gpu_layers": layers, "placement": plan.placement, "n_ctx": n_ctx if shrunk else failed.n_ctx}
+            return Fitting(replace(failed, **changes), why)
         n_ctx = n_ctx // 2 // 256 * 256
     return None
 

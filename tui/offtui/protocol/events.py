@@ -79,6 +79,8 @@ class TurnStarted(_Event, frozen=True, tag="turn_started"):
     reused_tokens: int
     dropped: int = 0
     """The oldest messages that were left out because the context has no room for them."""
+    state: bytes = b""
+    """For ``Resume`` in another worker; nobody but workers reads it."""
 
 
 class PromptProgress(_Event, frozen=True, tag="prompt_progress"):
@@ -100,6 +102,8 @@ class Piece(_Event, frozen=True, tag="piece"):
     n_past: int
     time: float
     """When the last of them was sampled."""
+    ids: bytes = b""
+    """The tokens that are new since the piece before, packed."""
 
 
 class TurnPaused(_Event, frozen=True, tag="turn_paused"):
@@ -138,6 +142,15 @@ class StateRestored(_Event, frozen=True, tag="state_restored"):
     """Bytes."""
     seconds: float
     why: str = ""
+
+
+class Checkpointed(_Event, frozen=True, tag="checkpointed"):
+    """A copy of the KV cache is whole."""
+
+    slot: int
+    """0 or 1: which of the two ``KeepCheckpoint`` of this worker."""
+    manifest: Manifest
+    seconds: float
 
 
 class TurnEnded(_Event, frozen=True, tag="turn_ended"):
@@ -191,6 +204,7 @@ Event = (
     | TurnFailed
     | StateSaved
     | StateRestored
+    | Checkpointed
     | DeviceMemory
     | Tokenized
     | HeaderRead

@@ -55,7 +55,9 @@ class Resume(_Request, frozen=True, tag="resume"):
 
     turn: int
     state: bytes
-    """Of ``TurnPaused``."""
+    """Of ``TurnPaused`` or ``TurnStarted``."""
+    after: bytes = b""
+    """Tokens of the answer that were told of since, packed; their text is not sent again."""
 
 
 class SaveState(_Request, frozen=True, tag="save_state"):
@@ -77,6 +79,16 @@ class Tokenize(_Request, frozen=True, tag="tokenize"):
     text: str
 
 
+class KeepCheckpoint(_Request, frozen=True, tag="keep_checkpoint"):
+    """Copy the KV cache now and then to the file descriptor that comes along; two of them are used by turns.
+
+    Each copy is told of by ``Checkpointed``.
+    """
+
+    most: int
+    """Bytes; larger caches are not copied."""
+
+
 class Cancel(_Request, frozen=True, tag="cancel"):
     """Stop that turn, in decode or in prompt eval; answered by ``TurnEnded`` with stop ``cancelled``."""
 
@@ -94,8 +106,19 @@ class Quit(_Request, frozen=True, tag="quit"):
 
 
 Request = (
-    Load | CancelLoad | Generate | Pause | Resume | SaveState | RestoreState | Tokenize | Cancel | ReadHeader | Quit
+    Load
+    | CancelLoad
+    | Generate
+    | Pause
+    | Resume
+    | SaveState
+    | RestoreState
+    | KeepCheckpoint
+    | Tokenize
+    | Cancel
+    | ReadHeader
+    | Quit
 )
 
-WITH_DESCRIPTOR = (SaveState, RestoreState)
+WITH_DESCRIPTOR = (SaveState, RestoreState, KeepCheckpoint)
 """Requests whose frame carries one file descriptor (SCM_RIGHTS), in the order of the frames."""

@@ -37,6 +37,8 @@ class Situation:
     has_turns: bool = False
     can_fit: bool = False
     """The last wish failed for want of memory."""
+    can_go_on: bool = False
+    """An answer broke off with its worker, and what is known of it is kept."""
     moving: bool = False
     """On the way to another load of the same model."""
 
@@ -49,6 +51,11 @@ def always(_: Situation) -> bool:
 def busy(situation: Situation) -> bool:
     """Something runs that can be stopped."""
     return situation.phase in (Phase.LOADING, Phase.GENERATING) or situation.moving
+
+
+def can_go_on(situation: Situation) -> bool:
+    """An answer broke off, and nothing runs."""
+    return situation.can_go_on and situation.phase in (Phase.CRASHED, Phase.EMPTY, Phase.READY)
 
 
 def idle_with_turns(situation: Situation) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from textual.binding import Binding
 
 from offtui.engine.state import Phase
-from offtui.ui.command import Command, Situation, Where, busy, can_fit, fallen, has_device, has_turns
+from offtui.ui.command import Command, Situation, Where, busy, can_fit, can_go_on, fallen, has_device, has_turns
 from offtui.ui.full_commands import FULL
 from offtui.ui.message_commands import MESSAGE_COMMANDS
 
@@ -38,6 +38,13 @@ COMMANDS: tuple[Command, ...] = (
         action="go_back",
         slash="back",
         applies=fallen,
+    ),
+    Command(
+        id="session.go_on",
+        title="Go on where the worker died",
+        keys=("f5",),
+        action="continue",
+        applies=can_go_on,
     ),
     Command(
         id="session.fit",
@@ -235,6 +242,8 @@ def footer(situation: Situation) -> list[tuple[Command, str]]:
         chosen.append((back, "stop") if not situation.pane_open else (BY_ID["app.interrupt"], "stop"))
     elif situation.phase is Phase.CRASHED and situation.way_back:
         chosen.append((BY_ID["session.go_back"], f"load {situation.way_back}"))
+    if can_go_on(situation):
+        chosen.append((BY_ID["session.go_on"], "go on"))
     if situation.can_fit and not situation.moving and situation.phase is not Phase.LOADING:
         chosen.append((BY_ID["session.fit"], "fit it"))
     for id in _FOOTERS.get(situation.focus, _FOOTERS[Where.ANYWHERE]):

@@ -1,6 +1,6 @@
 """The commands that act on single messages of the chat."""
 
-from offtui.ui.command import Command, Where, has_turns, idle_with_turns
+from offtui.ui.command import Command, Where, can_go_on, has_turns, idle_with_turns
 
 MESSAGE_COMMANDS: tuple[Command, ...] = (
     Command(id="message.up", title="Choose the message before", keys=("alt+up",), action="choose(-1)", slash="choose"),
@@ -62,7 +62,7 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
         action="screen.continue",
         where=Where.CHAT,
         slash="continue",
-        applies=idle_with_turns,
+        applies=lambda situation: idle_with_turns(situation) or can_go_on(situation),
     ),
     Command(
         id="message.delete",

@@ -69,6 +69,8 @@ class TurnAsked(Message):
     turn: int
     go_on: bool = False
     """The answer is there in part and goes on where it broke off."""
+    broken: int | None = None
+    """Its number before, where its worker died and the session kept what it knew."""
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """What is said of a move from one load of a model to another: in the row of status, and in the chat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from offtui.engine.moves import Move, MoveBegan, Moved, MoveEnded, MoveFailed, MoveStep, Moving
-from offtui.engine.state import Phase, SessionState
+from offtui.engine.state import Broken, Phase, SessionState
 from offtui.protocol.events import Loaded
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
@@ -132,6 +133,12 @@ def step_text(move: Move, state: SessionState) -> str:
 def cost_text(move: Move) -> str:
     """What the move costs whoever waits for the answer."""
     return "the answer goes on" if move.beside and move.step is MoveStep.BESIDE else "the answer waits"
+
+
+def broken_text(broken: Broken, keys: Sequence[str]) -> str:
+    """What can be done about an answer whose worker died."""
+    kept = f"{broken.kept} of {broken.total} tokens are kept" if broken.kept else "all of it is evaluated again"
+    return f"The answer broke off. {[*keys, '/continue'][0]} goes on with it: {kept}."
 
 
 def is_stoppable(state: SessionState) -> bool:

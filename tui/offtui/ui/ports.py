@@ -36,6 +36,10 @@ class Engine(Protocol):
         """Go on with the last message, an answer that broke off."""
         ...
 
+    def go_on(self, broken: int, turn: int) -> None:
+        """Have the turn that broke off go on under another number."""
+        ...
+
     def stop(self) -> None:
         """Stop the load or the turn."""
         ...

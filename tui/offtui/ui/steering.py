@@ -204,6 +204,11 @@ class Steering:
         if self._engine is not None:
             self._engine.resume(turn, messages, self.settings.sampling)
 
+    def go_on(self, broken: int, turn: int) -> None:
+        """The turn that broke off goes on under another number."""
+        if self._engine is not None:
+            self._engine.go_on(broken, turn)
+
     def stop(self) -> None:
         """Stop the load or the turn."""
         if self._engine is not None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from offtui.protocol.carry import pack_tokens
 from offtui.protocol.events import Channel, Event, Piece
 from offtui.text import clean
 from offtui.worker.reasoning import ReasoningSplitter, SplitterState
@@ -36,6 +37,8 @@ class Answer:
         self._stops = StopMatcher(stops)
         self._pending: list[tuple[Channel, str]] = []
         self._sent = float("-inf")
+        self._ids: list[int] = []
+        """Tokens that were not told of yet."""
         self.text = ""
         """The answer so far, as the parent gets it; reasoning apart."""
         self.reasoned = False
@@ -62,8 +65,10 @@ class Answer:
         self._splitter.feed(text)
         self._splitter.restore(msgspec.structs.replace(self._splitter.state, held=""))
 
-    def add(self, piece: bytes) -> None:
-        """Take the bytes of one token."""
+    def add(self, piece: bytes, token: int | None = None) -> None:
+        """Take the bytes of one token; ``token`` is told of with the next piece."""
+        if token is not None:
+            self._ids.append(token)
         self._take(self._splitter.feed(clean(self._utf8.feed(piece))))
 
     def flush(self, tokens: int, n_past: int, now: float, *, force: bool = False) -> None:
@@ -71,9 +76,17 @@ class Answer:
         if not self._pending or (now - self._sent < FLUSH_SECONDS and not force):
             return
         self._sent = now
-        for channel, text in self._pending:
+        ids = pack_tokens(self._ids)
+        for channel, text in self._pending[:-1]:
             self._send(Piece(self._turn, channel, text, tokens, n_past, now))
+        channel, text = self._pending[-1]
+        self._send(Piece(self._turn, channel, text, tokens, n_past, now, ids))
+        self.forget()
+
+    def forget(self) -> None:
+        """What is pending stands on the screen already, or was just sent."""
         self._pending.clear()
+        self._ids.clear()
 
     def finish(self) -> None:
         """Take what was held back: half a character, the beginning of a mark or of a stop string."""

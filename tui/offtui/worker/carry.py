@@ -18,6 +18,12 @@ from offtui.worker.prefix import Anchor, CachedSequence
 from offtui.worker.sequence import Sequence
 
 
+def size_of(sequence: Sequence) -> int:
+    """Bytes that the KV cache takes when it is saved."""
+    size: int = api.llama_state_seq_get_size(sequence.model.context, 0)
+    return size
+
+
 def save(sequence: Sequence, descriptor: int) -> StateSaved:
     """Write the KV cache to the file ``descriptor``, which becomes as long as it is."""
     began = time.monotonic()
@@ -91,10 +97,11 @@ def _restore(sequence: Sequence, manifest: Manifest, descriptor: int) -> str:
 
 def _reserve(descriptor: int, size: int) -> None:
     """Make the file so long, with room behind every page: writing to a mapping without room would be SIGBUS."""
-    os.ftruncate(descriptor, 0)
     if hasattr(os, "posix_fallocate"):
+        os.ftruncate(descriptor, min(size, os.fstat(descriptor).st_size))
         os.posix_fallocate(descriptor, 0, size)
         return
+    os.ftruncate(descriptor, 0)
     block = bytes(1024 * 1024)
     os.lseek(descriptor, 0, os.SEEK_SET)
     while (left := size - os.lseek(descriptor, 0, os.SEEK_CUR)) > 0:

@@ -29,6 +29,7 @@ from offtui.protocol.requests import (
     Cancel,
     CancelLoad,
     Generate,
+    KeepCheckpoint,
     Load,
     Pause,
     Quit,
@@ -41,6 +42,7 @@ from offtui.protocol.requests import (
 )
 from offtui.text import clean_line
 from offtui.worker import carry, llama
+from offtui.worker.checkpoints import Checkpoints
 from offtui.worker.failures import WorkerError
 from offtui.worker.header import UnreadableModel, read_header
 from offtui.worker.loader import Flags, LoadedModel, Loader
@@ -73,6 +75,7 @@ class Worker:
         self._model: LoadedModel | None = None
         self._sequence: Sequence | None = None
         self._memory_asked = 0.0
+        self._checkpoints = Checkpoints(self._send)
 
     def run(self) -> int:
         """Serve the parent until it says Quit; the exit code."""
@@ -100,7 +103,7 @@ class Worker:
                     self._send(_header_read(path))
                 case Quit():
                     return 0
-                case Cancel() | CancelLoad() | Pause() | Tokenize():
+                case Cancel() | CancelLoad() | Pause() | Tokenize() | KeepCheckpoint():
                     pass  # the control thread has done it
                 case _:
                     assert_never(arrived.request)
@@ -126,8 +129,12 @@ class Worker:
         def paused() -> bool:
             return request.turn in self._paused_turns
 
+        sequence = self._sequence
+        self._checkpoints.begin()
+
         def tick() -> None:
             self._report_memory(MEMORY_SECONDS / 2)
+            self._checkpoints.look(sequence)
 
         turn = Turn(self._sequence, request.turn, arrived, self._send, cancelled, paused, tick)
         try:
@@ -191,9 +198,12 @@ class Worker:
 
     def _control(self, request: Request, descriptors: collections.deque[int]) -> None:
         match request:
-            case SaveState() | RestoreState():
+            case SaveState() | RestoreState() | KeepCheckpoint():
                 if not descriptors:
                     raise ProtocolError("A file descriptor is missing.")
+                if isinstance(request, KeepCheckpoint):
+                    self._checkpoints.keep(descriptors.popleft(), request.most)
+                    return
                 self._requests.put(_Arrived(request, time.monotonic(), descriptors.popleft()))
             case Pause(turn):
                 self._paused_turns.add(turn)

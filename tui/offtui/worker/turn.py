@@ -115,7 +115,7 @@ class Turn:
         self._line = tokens
         self._n_prompt = len(tokens)
         self._reused = sequence.keep(min(reused, len(tokens) - 1))
-        self._send(TurnStarted(self._turn, len(tokens), self._reused, dropped))
+        self._send(TurnStarted(self._turn, len(tokens), self._reused, dropped, self._beginning(answer)))
         self._run(answer)
 
     def _rendered(self, messages: Sequence[Message], partial: Message | None) -> str:
@@ -151,11 +151,14 @@ class Turn:
         state = msgspec.msgpack.decode(request.state, type=PausedTurn)
         self._before = state
         self._sampling, self._prompt, self._begun_text = state.sampling, state.prompt, state.begun
-        self._line = unpack_tokens(state.tokens)
+        self._line = unpack_tokens(state.tokens + request.after)
         self._n_prompt, self._reused = state.n_prompt, state.reused
         kept = self._sequence.keep(min(self._sequence.cache.common(self._line), len(self._line) - 1))
         answer = self._answer(state.prompt)
         answer.restore(state.answer)
+        for token in unpack_tokens(request.after):
+            answer.add(self._model.vocab.piece(token))
+        answer.forget()
         self._send(TurnResumed(self._turn, len(self._line), kept))
         self._run(answer)
 
@@ -264,7 +267,7 @@ class Turn:
             if self._epoch_tokens == 1:
                 self._first = now
             tokens = len(line) - n_prompt
-            answer.add(vocab.piece(token))
+            answer.add(vocab.piece(token), token)
             answer.flush(tokens, sequence.n_past, now)
             if answer.stopped:
                 return "stop_string"
@@ -280,6 +283,12 @@ class Turn:
             if status != DECODED:
                 return self._stopped(status)
             self._tick()
+
+    def _beginning(self, answer: Answer) -> bytes:
+        """For ``Resume`` where this worker does not live to pause: the turn before its first token."""
+        state = self._state(answer)
+        none = {"prompt_seconds": 0.0, "ttft_seconds": 0.0, "eval_seconds": 0.0, "decode_seconds": 0.0}
+        return msgspec.msgpack.encode(msgspec.structs.replace(state, **none))
 
     def _state(self, answer: Answer) -> PausedTurn:
         times = self._timings()

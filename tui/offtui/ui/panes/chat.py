@@ -12,16 +12,17 @@ from textual.timer import Timer
 from textual.widgets import TextArea
 
 from offtui.engine.moves import Moving
-from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
+from offtui.engine.state import Broken, Occurrence, Phase, SessionState, TurnBroken, WorkerEnded
 from offtui.protocol.events import Loaded, LoadFailed, Piece, TurnEnded, TurnFailed
 from offtui.protocol.facts import Failure
 from offtui.store.chats.values import Chat
 from offtui.text import clean_line
 from offtui.ui import wording
-from offtui.ui.commands import Where, bindings
+from offtui.ui.commands import BY_ID, Where, bindings
 from offtui.ui.conversation import Conversation, Said
+from offtui.ui.keys import keys_of
 from offtui.ui.messages import ModelNeeded, SlashTyped, TurnAsked
-from offtui.ui.moving import MoveTale
+from offtui.ui.moving import MoveTale, broken_text
 from offtui.ui.panes.welcome import welcome
 from offtui.ui.slash import hints, is_slash
 from offtui.ui.talking import Talk
@@ -193,10 +194,20 @@ class ChatPane(Vertical):
         """Have the last answer, which broke off, written on; whether it can be."""
         branch = self.conversation.branch
         said = branch[-1] if branch else None
+        broken = self.session.broken
+        if broken is not None and said is not None and self._is_of(broken, said):
+            self.post_message(TurnAsked(self.talk.go_on(said), go_on=True, broken=broken.turn))
+            return True
         if not self._is_idle() or said is None or said.role != "assistant" or not said.text or said.state == "done":
             return False
         self.post_message(TurnAsked(self.talk.go_on(said), go_on=True))
         return True
+
+    def _is_of(self, broken: Broken, said: Said) -> bool:
+        """Whether this is the answer that broke off, and nothing but its own model stands in its way."""
+        loaded = self.session.loaded
+        is_last = said.role == "assistant" and broken.turn == self.conversation.turn and self.conversation.open is None
+        return is_last and (loaded is None or loaded.spec.model == broken.model)
 
     def edit(self) -> None:
         """Put the chosen question, or the last one, into the prompt, to ask something else in its place."""
@@ -304,6 +315,8 @@ class ChatPane(Vertical):
                     self._broken(failure, way_back)
                 case WorkerEnded(failure=failure):
                     self._gone(failure, way_back)
+                case TurnBroken(broken=broken) if self.conversation.open is None:
+                    self.notice(broken_text(broken, keys_of(BY_ID["session.go_on"], self._keys)))
                 case _ if isinstance(occurrence, Moving):
                     self._moved(occurrence, way_to_fit)
                 case _:
@@ -347,8 +360,10 @@ class ChatPane(Vertical):
             self.fail(failure, way_back)
 
     def _gone(self, failure: Failure | None, way_back: str) -> None:
+        if failure is None:
+            return  # its turn had ended before; one that is open waits for the next worker
         self.talk.interrupt(failure)
-        if failure is not None and failure != self._told:
+        if failure != self._told:
             self._told = failure
             self.fail(failure, way_back)
 

@@ -112,6 +112,9 @@ class ChattingScreen(SteeredScreen):
 
     def on_turn_asked(self, message: messages.TurnAsked) -> None:
         """A question for the model, or an answer for it to go on with."""
+        if message.broken is not None:
+            self.steering.go_on(message.broken, message.turn)
+            return
         said = self.chat.conversation.messages()
         (self.steering.resume if message.go_on else self.steering.submit)(message.turn, said)
 

@@ -345,6 +345,7 @@ class MainScreen(WatchedScreen):
             way_back=self.steering.way_back_name(),
             has_turns=bool(self.chat.conversation.branch),
             can_fit=self.steering.can_fit,
+            can_go_on=self.session.broken is not None,
             moving=self.session.move is not None,
         )
 
@@ -355,4 +356,4 @@ class MainScreen(WatchedScreen):
 
 def _keys_of_state(state: SessionState) -> tuple[object, ...]:
     """What decides which keys matter."""
-    return state.phase, id(state.loaded), state.move is not None, state.failure
+    return state.phase, id(state.loaded), state.move is not None, state.failure, state.broken
