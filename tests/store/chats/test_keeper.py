@@ -342,3 +342,19 @@ def test_a_disk_that_cannot_be_written_costs_nothing(tmp_path: Path, script: str
         [*own, sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=100
     )
     assert run.returncode == 0, run.stderr
+
+
+class Broken(SetDraft, frozen=True):
+    def apply(self, connection: object, now: float) -> None:
+        raise ZeroDivisionError("no such luck")
+
+
+def test_a_mistake_of_its_own_ends_it_with_a_sentence_and_no_question_waits_for_ever(file: Path) -> None:
+    kept = Kept(file)
+    kept.put(chat("t", "q"))
+    assert kept.titles() == ["t"]
+    kept.keeper.put(Broken("x", "y"))
+    until(lambda: bool(kept.said))
+    assert "no such luck" in kept.said[0]
+    until(lambda: kept.keeper.ask(lambda library: library.rows()).cancelled())
+    kept.keeper.close()

@@ -22,6 +22,7 @@ from offtui.store.chats.opening import Opened, open_chats, open_in_memory, reaso
 from offtui.store.chats.shelf import Library, Shelf
 from offtui.store.chats.values import StoredMessage
 from offtui.store.database import alone, is_damage, set_aside
+from offtui.text import clean_line
 
 CHECKPOINT = 0.5
 """Seconds that a piece of an answer waits in memory, at most."""
@@ -153,6 +154,8 @@ class Keeper:
                 pass
             self._pending.update({("purge", chat): Purge(chat) for chat in self._deleted})
             self._flush()
+        except Exception as error:  # noqa: BLE001 -- the thread's last: nobody above it would say that nothing is kept
+            self._say(f"Saving the chats has ended, which is a mistake of offtui's: {clean_line(repr(error), 300)}.")
         finally:
             with self._wake:
                 self._closing = True

@@ -138,8 +138,11 @@ class ChatPane(Vertical):
                 self.prompt.take()
                 self.prompt.replace_text(self._put_aside)
                 self._asked(self.talk.fork(said, question))
+            else:
+                self.notice("A question can be changed when nothing is being answered or loaded.")
             return
         self.prompt.take()
+        self.transcript.choose(None)
         self.conversation.waiting.append(question)
         if self.session.phase is Phase.READY:
             self._next()
@@ -156,6 +159,7 @@ class ChatPane(Vertical):
 
     def begin_anew(self) -> None:
         """A new chat; the one before is kept. What is typed goes along."""
+        self.take_back_waiting()
         if self._editing is not None:
             self.stop_editing()
         else:

@@ -190,6 +190,8 @@ class ChattingScreen(SteeredScreen):
     def action_details(self) -> None:
         """What the chosen answer, or the last one, was written with."""
         said = self.chat.talk.chosen() or self.chat.talk.last_answer()
+        if said is not None and said.role == "user":
+            said = said.next()
         stamp = said.stamp if said is not None else None
         text = stamp.details() if stamp is not None else ""
         if not text:

@@ -215,6 +215,7 @@ class MainScreen(WatchedScreen):
         elif is_stoppable(self.session):
             self.action_stop()
         else:
+            self.chat.transcript.choose(None)
             self.chat.prompt.focus()
 
     def action_interrupt(self) -> None:
