@@ -9,7 +9,15 @@ from pathlib import Path
 from offtui.plan.cards import find_card
 from offtui.plan.speed import Measurement, Work, fit, machine_of, rate, work
 from offtui.units import MIB
-from tests.plan.vectors import SWEEP_PAST, SWEEP_SETTINGS, qwen_on_16_gib, records, row_of, sweep
+from tests.plan.vectors import (
+    SWEEP_PAST,
+    SWEEP_SETTINGS,
+    bands_of_small_models,
+    qwen_on_16_gib,
+    records,
+    row_of,
+    sweep,
+)
 
 FILE = Path(__file__).parent / "results" / "estimates.md"
 SWEEPS = 200
@@ -54,9 +62,18 @@ points, full offload among them, the largest error at the others.
 """
 
 
+_SMALL = """
+## Tokens per second before any measurement: small models, the CPU, RPC
+
+Real speeds of `offtui ask` on a busy machine of two cores (`small_models.csv`) and the guess for it; what a layer, a
+hand-over and a token cost besides their bytes was chosen with these points at hand. `python -m tests.bench band` makes
+new ones on the machine that runs it; beside many other programs they fall below the band.
+"""
+
+
 def write() -> str:
     """Write the file; its text."""
-    lines = [_HEAD, *_logs(), _VRAM, *_vram(), _OTHERS, _SPEED, *_speeds()]
+    lines = [_HEAD, *_logs(), _VRAM, *_vram(), _OTHERS, _SPEED, *_speeds(), _SMALL, *_small()]
     text = "\n".join(line.strip("\n") if line.startswith("|") else line for line in lines) + "\n"
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(text, encoding="utf-8")
@@ -167,6 +184,23 @@ def _floor() -> list[str]:
         "Points that are far apart help most: all layers (or the most that fit), few, and one between. Without full",
         "offload among them the speed of the card is a guess still, as the last two lines show.",
     ]
+
+
+def _small() -> list[str]:
+    lines = ["| model | device | points | within the band | measured ÷ guessed, median |", f"|{'---|' * 5}"]
+    found: dict[tuple[str, str], list[tuple[bool, float]]] = {}
+    for record, band in bands_of_small_models():
+        speed = float(record["tokens_per_s"])
+        found.setdefault((record["shape"], record["device"]), []).append(
+            (band.low <= speed <= band.high, speed / band.value)
+        )
+    for (shape, device), points in found.items():
+        inside = sum(within for within, _ in points)
+        middle = statistics.median(ratio for _, ratio in points)
+        lines.append(_row(shape, device, str(len(points)), str(inside), f"{middle:.2f}"))
+    points = [point for entries in found.values() for point in entries]
+    inside = sum(within for within, _ in points)
+    return [*lines, _row("all", "", str(len(points)), f"{inside} ({inside / len(points):.0%})", "")]
 
 
 def _row(*cells: str) -> str:

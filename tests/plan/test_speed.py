@@ -9,7 +9,7 @@ from offtui.plan.table import Table, table
 from offtui.units import GIB
 from tests.plan.vectors import SWEEP_PAST as N_PAST
 from tests.plan.vectors import SWEEP_SETTINGS as SETTINGS
-from tests.plan.vectors import model_of, qwen_on_16_gib, sweep
+from tests.plan.vectors import bands_of_small_models, model_of, qwen_on_16_gib, sweep
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,15 @@ def test_a_tiny_model_is_bound_by_what_is_not_bytes() -> None:
     for found in rates(rows, SETTINGS, fit(RTX_5060_TI)):
         assert found.high < 6000
         assert found.high / found.low > 2
+
+
+def test_nine_of_ten_real_speeds_of_small_models_fall_into_the_band_of_the_guess() -> None:
+    found = bands_of_small_models()
+    inside = [band.low <= float(record["tokens_per_s"]) <= band.high for record, band in found]
+    assert len(found) == 45
+    assert sum(inside) >= 0.9 * len(inside)
+    # and the band is not so wide that it says nothing
+    assert max(band.high / band.low for _, band in found) < 20
 
 
 def test_few_threads_cannot_read_as_fast_as_the_ram_gives() -> None:

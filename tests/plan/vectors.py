@@ -4,9 +4,14 @@ import csv
 from functools import cache
 from pathlib import Path
 
+from offtui import paths
 from offtui.plan.settings import Device, Settings
+from offtui.plan.speed import Rate, fit, rate, work
 from offtui.plan.table import Model, Row, Table, table
+from offtui.plan.target import of_machine
+from offtui.protocol.facts import DeviceFacts
 from offtui.units import GIB
+from offtui.worker.header import read_header
 from tests.fakes import gguf_shapes as shapes
 
 Record = dict[str, str]
@@ -65,3 +70,22 @@ def sweep(model: str) -> dict[int, float]:
 def qwen_on_16_gib() -> Table:
     """The table of the model that the sweep with the output layer first is of, on its card."""
     return table(model_of("qwen_2_5_14b"), SWEEP_SETTINGS, [Device("CUDA0", 16 * GIB, 16 * GIB)])
+
+
+def bands_of_small_models() -> list[tuple[Record, Rate]]:
+    """Real speeds of models that are bound by other things than bytes, and what is guessed without them."""
+    ram = 24 * GIB
+    facts = (
+        DeviceFacts("CPU", "cpu", "AMD EPYC", ram, ram),
+        DeviceFacts("RPC0", "rpc", "127.0.0.1:50052", ram, ram, round_trip=0.26e-3),
+    )
+    found: list[tuple[Record, Rate]] = []
+    for record in records("small_models"):
+        target = of_machine(facts if record["device"] == "RPC" else facts[:1], cpu=21e9, n_threads=1)
+        guide = record["shape"] == "guide"
+        model = Model.of(read_header(str(paths.guide_model()))) if guide else model_of(record["shape"])
+        settings = Settings(n_ctx=int(record["n_ctx"]))
+        rows = table(model, settings, target.devices)
+        row = rows.rows[int(record["n_gpu_layers"])]
+        found.append((record, rate(fit(target.machine), work(row, rows, settings, SWEEP_PAST))))
+    return found
