@@ -10,7 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from offtui.hub.wire import Answer, Failed, Fetch, GetHeaders, GetInfo, GetReadme, HubFailure, Request, Search, Stop
+from offtui.hub.wire import (
+    Answer,
+    Drop,
+    Failed,
+    Fetch,
+    GetHeaders,
+    GetInfo,
+    GetReadme,
+    HubFailure,
+    Request,
+    Search,
+    Stop,
+)
 
 THREADS = 8
 
@@ -76,6 +88,8 @@ class Process:
                 return api.readme(ask)
             case GetHeaders():
                 return remote.headers(ask)
+            case Drop():
+                return fetch.drop(ask)
             case Fetch():
                 return fetch.fetch(ask, self.say, self._stops[ask.id])
 

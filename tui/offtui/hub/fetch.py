@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Protocol
 from offtui.hub import web
 from offtui.hub.layout import Place, locked, places, publish
 from offtui.hub.web import HubError
-from offtui.hub.wire import Fetch, Fetched, Progress
+from offtui.hub.wire import Failed, Fetch, Fetched, HubFailure, Progress
 from offtui.text import clean_line
 from offtui.units import MIB, size_text
 
@@ -54,6 +54,17 @@ def fetch(ask: Fetch, say: Callable[[Progress], None], stops: Stopping) -> Fetch
         raise
     except OSError as error:
         raise _disk(error, work) from error
+
+
+def drop(ask: Fetch) -> Failed:
+    """Delete what came of files that are not complete."""
+
+    class Stopped:
+        asked = threading.Event()
+        keep = False
+
+    _Work(ask, lambda _: None, Stopped()).drop()
+    return Failed(id=ask.id, failure=HubFailure("stopped", "The download was stopped."))
 
 
 class _Work:

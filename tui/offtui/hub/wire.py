@@ -131,13 +131,17 @@ class Fetch(_Request, frozen=True, kw_only=True, tag="fetch"):
     """A folder; empty: Hugging Face's cache."""
 
 
+class Drop(Fetch, frozen=True, kw_only=True, tag="drop"):
+    """Delete what came of these files before they were complete; answered by ``Failed`` of kind ``stopped``."""
+
+
 class Stop(_Request, frozen=True, kw_only=True, tag="stop"):
     """Stop the request of this id; of a fetch keep what came, or drop it. Answered by its ``Failed``."""
 
     keep: bool = True
 
 
-Request = Search | GetInfo | GetReadme | GetHeaders | Fetch | Stop
+Request = Search | GetInfo | GetReadme | GetHeaders | Fetch | Drop | Stop
 
 
 # Answers

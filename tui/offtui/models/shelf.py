@@ -142,6 +142,7 @@ class _Work:
         self._said: tuple[str, ...] = ()
         self._told = 0.0
         self._untold = False
+        self._greeted = False
 
     def close(self) -> None:
         self._integrity.close()
@@ -182,6 +183,12 @@ class _Work:
         self._entries = {entry.file.path: entry for entry in entries}
         self._look_again()
         self._tell(at_once=True)
+        if not self._greeted:
+            self._greeted = True
+            waiting = len(self._catalogue.downloads())
+            if waiting:
+                noun = "1 download is" if waiting == 1 else f"{waiting} downloads are"
+                self._say(f"{noun} not done yet: F5 goes on.")
 
     def look(self, seen: Sequence[Path]) -> None:
         """Plan these."""

@@ -15,6 +15,8 @@ from offtui.units import rate_text
 if TYPE_CHECKING:
     from offtui.config import Config
     from offtui.engine.state import SessionState
+    from offtui.models.downloads import Job
+    from offtui.models.hubdesk import HubDesk
     from offtui.models.shelf import ShelfView
     from offtui.monitor.sample import Sample
     from offtui.planner.view import NoPlan, PlanView
@@ -148,7 +150,12 @@ def _ports(options: Options) -> "Ports":
 
         return Server(tape, state)
 
-    return Ports(engine, watch, library, planner, Remembered(), chats, telling)
+    def hub(listener: "Callable[[tuple[Job, ...]], None]") -> "HubDesk":
+        from offtui.models.hubdesk import HubDesk
+
+        return HubDesk(listener)
+
+    return Ports(engine, watch, library, planner, Remembered(), chats, hub=hub, telling=telling)
 
 
 class _Signals:

@@ -24,6 +24,7 @@ from offtui.ui.keys import keymap, keys_under
 from offtui.ui.messages import (
     ChatLost,
     ChatsSaid,
+    JobsChanged,
     LibraryRead,
     MailArrived,
     PlanMade,
@@ -34,6 +35,8 @@ from offtui.ui.ports import Engine, Planning, Ports, Shelving, Telling, Watch
 from offtui.ui.screens.main import MainScreen
 
 if TYPE_CHECKING:
+    from offtui.models.downloads import Job
+    from offtui.models.hubdesk import HubDesk
     from offtui.models.shelf import ShelfView
     from offtui.planner.view import NoPlan, PlanView
     from offtui.store.chats.keeper import Keeper
@@ -67,6 +70,7 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._watch: Watch | None = None
         self._planner: Planning | None = None
         self._shelf: Shelving | None = None
+        self._hub: HubDesk | None = None
         self._keeper: Keeper | None = None
         self._telling: Telling | None = None
         self._tape = Tape()
@@ -139,6 +143,8 @@ class OfftuiApp(App[None], inherit_bindings=False):
             self._planner.close()
         if self._shelf is not None:
             self._shelf.close()
+        if self._hub is not None:
+            self._hub.close()
         if self._telling is not None:
             self._telling.close()
 
@@ -182,6 +188,9 @@ class OfftuiApp(App[None], inherit_bindings=False):
 
         self._post(PlanMade(view) if isinstance(view, PlanView) else PlanRefused(view))
 
+    def _jobs(self, jobs: "tuple[Job, ...]") -> None:
+        self._post(JobsChanged(jobs))
+
     def _read(self, view: "ShelfView") -> None:
         self._post(LibraryRead(view))
 
@@ -192,7 +201,8 @@ class OfftuiApp(App[None], inherit_bindings=False):
         self._post(ChatLost(chat))
 
     def _post(
-        self, message: MailArrived | SampleTaken | PlanMade | PlanRefused | LibraryRead | ChatsSaid | ChatLost
+        self,
+        message: MailArrived | SampleTaken | PlanMade | PlanRefused | LibraryRead | JobsChanged | ChatsSaid | ChatLost,
     ) -> None:
         # The loop may be closed already: then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
@@ -224,6 +234,12 @@ class OfftuiApp(App[None], inherit_bindings=False):
     def copy(self, text: str) -> str:
         """Copy to the clipboard; a word about where it went."""
         return clipboard.copy(text, self.copy_to_clipboard)
+
+    def hub(self) -> "HubDesk | None":
+        """What searches the hub and downloads; made when it is first asked for."""
+        if self._hub is None and self._ports.hub is not None:
+            self._hub = self._ports.hub(self._jobs)
+        return self._hub
 
     def study(self, spec: LoadSpec | None) -> None:
         """Have a load planned that is only thought of; ``None``: the session's own again."""

@@ -20,6 +20,7 @@ class Where(Enum):
     MODELS = "in the list of models"
     MONITOR = "in the monitor"
     FULL = "in the full monitor"
+    HUB = "in the hub"
 
 
 @dataclass(frozen=True)

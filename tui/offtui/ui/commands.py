@@ -11,6 +11,7 @@ from textual.binding import Binding
 from offtui.engine.state import Phase
 from offtui.ui.command import Command, Situation, Where, busy, can_fit, can_go_on, fallen, has_device, has_turns
 from offtui.ui.full_commands import FULL
+from offtui.ui.hub_commands import HUB
 from offtui.ui.message_commands import MESSAGE_COMMANDS
 
 COMMANDS: tuple[Command, ...] = (
@@ -140,6 +141,8 @@ COMMANDS: tuple[Command, ...] = (
         id="models.delete", title="Delete the file", keys=("D",), action="delete", where=Where.MODELS, footer="delete"
     ),
     Command(id="models.again", title="Search the folders again", keys=("R",), action="again", where=Where.MODELS),
+    Command(id="hub.open", title="Search the hub", keys=("f5",), action="hub", slash="hub", argument="[WORDS]"),
+    *HUB,
     Command(id="monitor.open", title="Monitor", keys=("f3",), action="monitor", slash="monitor", footer="monitor"),
     Command(
         id="monitor.pause",

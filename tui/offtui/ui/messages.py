@@ -11,6 +11,7 @@ from offtui.monitor.sample import Sample
 from offtui.protocol.spec import Placement
 
 if TYPE_CHECKING:
+    from offtui.models.downloads import Job
     from offtui.models.shelf import ShelfView
     from offtui.planner.view import NoPlan, PlanView
 
@@ -101,6 +102,17 @@ class LibraryRead(Message):
     def can_replace(self, message: Message) -> bool:
         """Only the newest counts; what is said once must not be lost."""
         return isinstance(message, LibraryRead) and not set(message.view.notices) - set(self.view.notices)
+
+
+@dataclass
+class JobsChanged(Message):
+    """Downloads went on; the newest picture of them counts."""
+
+    jobs: "tuple[Job, ...]"
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest counts, unless one ended."""
+        return isinstance(message, JobsChanged) and [job.state for job in message.jobs] == [j.state for j in self.jobs]
 
 
 @dataclass

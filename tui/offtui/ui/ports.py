@@ -12,6 +12,8 @@ from offtui.protocol.spec import LoadSpec, Message, Placement, Sampling
 if TYPE_CHECKING:
     from offtui.gguf.header import Header
     from offtui.gguf.library import ModelFile
+    from offtui.models.downloads import Job
+    from offtui.models.hubdesk import HubDesk
     from offtui.models.shelf import ShelfView
     from offtui.planner.view import NoPlan, PlanView
     from offtui.recorder.tape import Tape
@@ -167,6 +169,10 @@ class Desk(Protocol):
         """Copy to the clipboard; a word about where it went."""
         ...
 
+    def hub(self) -> "HubDesk | None":
+        """What searches the hub and downloads; made when it is first asked for. ``None``: there is none."""
+        ...
+
     def study(self, spec: LoadSpec | None) -> None:
         """Have a load planned that is only thought of; ``None``: the session's own again."""
         ...
@@ -192,5 +198,7 @@ class Ports:
     """Made before the first paint, as it says what to load. ``None``: nothing is remembered."""
     chats: "Callable[[Callable[[str], None], Callable[[str], None]], Keeper] | None" = None
     """Told what to say of saving, and which chat the file lacks. ``None``: chats are not kept."""
+    hub: "Callable[[Callable[[tuple[Job, ...]], None]], HubDesk] | None" = None
+    """``None``: there is no hub."""
     telling: "Callable[[Tape, Callable[[], tuple[SessionState, int | None]]], Telling] | None" = None
     """What happens, the state and the worker's pid; ``None``: nobody is told."""

@@ -24,6 +24,7 @@ from offtui.units import size_text
 if TYPE_CHECKING:
     from offtui.gguf.header import Header
     from offtui.models.entries import Entry
+    from offtui.models.fitting import Here
     from offtui.models.shelf import ShelfView
 
 SORTS = ("name", "size", "speed", "used")
@@ -57,6 +58,11 @@ class ModelsPane(Vertical):
         yield ModelList(id="models-list")
         yield Line(id="models-details")
         yield Line(id="models-note")
+
+    @property
+    def here(self) -> "Here | None":
+        """The machine that plans are made for; ``None``: not known yet."""
+        return self._view.here if self._view is not None else None
 
     def attach(self, shelf: Shelving) -> None:
         """Take the library over."""

@@ -20,6 +20,7 @@ _HEADS = {
     Where.CHAT: "In the chat (Tab leads there)",
     Where.DIAL: "In the dial",
     Where.MODELS: "In the list of models",
+    Where.HUB: "In the hub",
     Where.MONITOR: "In the monitor",
     Where.FULL: "In the full monitor",
 }

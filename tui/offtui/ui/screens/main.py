@@ -30,8 +30,8 @@ from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Memory, Shelving
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
+from offtui.ui.screens.hubbed import HubbedScreen
 from offtui.ui.screens.places import place_of
-from offtui.ui.screens.watched import WatchedScreen
 from offtui.ui.themes import theme_files
 from offtui.ui.transcript import Transcript
 from offtui.ui.widgets.prompt import Prompt
@@ -42,7 +42,7 @@ FIGURES = 0.4
 """Seconds that figures about a running answer stay: each time, every pane is told."""
 
 
-class MainScreen(WatchedScreen):
+class MainScreen(HubbedScreen):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
@@ -183,6 +183,8 @@ class MainScreen(WatchedScreen):
                 self.steering.layers_text(argument, self.session)
             case "models.open" if argument:
                 self.steering.model_text(argument)
+            case "hub.open" if argument:
+                self.action_hub(argument)
             case "monitor.export":
                 self.action_export_history(argument)
             case "chats.title" if argument:

@@ -1,0 +1,148 @@
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from offtui.engine.state import Phase
+from offtui.models.fitting import Here
+from offtui.models.hubdesk import HubDesk
+from offtui.models.shelf import ShelfView
+from offtui.options import Options
+from offtui.protocol.facts import DeviceFacts
+from offtui.ui.application import OfftuiApp
+from offtui.ui.ports import Ports
+from offtui.ui.screens.hub import HubScreen
+from offtui.ui.screens.page import PageScreen
+from offtui.ui.widgets.line import Line
+from offtui.ui.widgets.rowlist import RowList
+from tests.fakes import gguf_shapes
+from tests.fakes.hub import FakeFile, FakeHub, FakeRepo
+from tests.ui.harness import GIB, Recorder, Screen, StillShelf, StillWatch
+
+HERE = Here(
+    (
+        DeviceFacts("CPU", "cpu", "a processor", 8 * GIB, 16 * GIB),
+        DeviceFacts("CUDA0", "gpu", "NVIDIA GeForce RTX 4060", 7 * GIB, 8 * GIB),
+    ),
+    8 * GIB,
+)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    for name in ("HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HF_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    with FakeHub() as fake:
+        monkeypatch.setenv("HF_ENDPOINT", fake.url)
+        yield fake
+
+
+@asynccontextmanager
+async def opened(size: tuple[int, int] = (120, 36)):
+    """The app with a recorder for a session and the real hub's process, on the hub's screen."""
+    made: list[Recorder] = []
+
+    def engine(listener):
+        made.append(Recorder(listener))
+        return made[-1]
+
+    def library(listener):
+        shelf = StillShelf((), listener)
+        listener(ShelfView((), here=HERE))
+        return shelf
+
+    ports = Ports(engine, lambda listener, *_: StillWatch(listener), library, hub=HubDesk)
+    app = OfftuiApp(Options(model="/models/first.gguf"), ports)
+    try:
+        async with app.run_test(size=size) as pilot:
+            screen = Screen(app, pilot)
+            await screen.until(lambda: bool(made and made[0].wanted))
+            made[0].load()
+            await screen.until(lambda: app.main.session.phase is Phase.READY)
+            await screen.until(lambda: app.main.query_one("#models").here is not None)
+            await screen.press("f5")
+            await screen.until(lambda: isinstance(app.screen, HubScreen))
+            yield screen, made[0]
+    finally:
+        app.close()
+
+
+def rows(screen: Screen, id: str) -> list[str]:
+    found = screen.app.screen.query_one(f"#{id}", RowList)
+    return ["\n".join(line.plain for line in found._make(row, 100)) for row in range(found.count)]
+
+
+def line(screen: Screen, id: str) -> str:
+    return screen.app.screen.query_one(f"#{id}", Line).text
+
+
+async def test_search_read_plan_download_hold_resume_and_load_by_keys_alone(hub: FakeHub, tmp_path: Path) -> None:
+    big = gguf_shapes.write_sparse(tmp_path / "big.gguf", gguf_shapes.qwen3_32b())
+    tiny = gguf_shapes.write_random(tmp_path / "tiny.gguf", gguf_shapes.bench_tiny())
+    hub.repos["ann/Chat-GGUF"] = FakeRepo(
+        {"chat-Q8_0.gguf": FakeFile(path=big, _sha256="a" * 64), "chat-Q4_0.gguf": FakeFile(path=tiny)},
+        readme="# Chat\n\x1b[2J[@click=app.quit]hello[/]",
+    )
+    hub.repos["bob/Other-GGUF"] = FakeRepo()
+    async with opened() as (screen, engine):
+        assert "November" in line(screen, "hub-note"), "what is recommended is dated"
+        await screen.press(*"chat", "enter")
+        await screen.until(lambda: any("ann/Chat-GGUF" in row for row in rows(screen, "hub-repos")))
+        assert len(rows(screen, "hub-repos")) == 1
+        await screen.press("r")
+        await screen.until(lambda: isinstance(screen.app.screen, PageScreen))
+        await screen.press("escape", "enter")
+        await screen.until(lambda: "★" in line(screen, "hub-note"))
+        best, other = rows(screen, "hub-offers")
+        assert best.startswith("★ Q4_0")
+        assert "13/13 layers" in best
+        assert "/65 layers" in other or "does not fit" in other
+
+        hub.fail("slow", "chat-Q4_0", rate=4 << 20)
+        await screen.press("enter")
+        await screen.until(lambda: bool(screen.app.main.jobs) and screen.app.main.jobs[0].done > 0)
+        await screen.press("p")
+        await screen.until(lambda: screen.app.main.jobs[0].state == "paused")
+        before = hub.sent["chat-Q4_0.gguf"]
+        assert before < tiny.stat().st_size
+        await screen.press("p")
+        await screen.until(lambda: screen.app.main.jobs[0].state == "done", 60)
+        assert hub.sent["chat-Q4_0.gguf"] < tiny.stat().st_size + (2 << 20)
+        await screen.until(lambda: "is here" in line(screen, "hub-note"))
+        await screen.press("enter")
+        await screen.until(lambda: len(engine.wanted) == 2)
+        assert Path(engine.wanted[1].model).read_bytes() == tiny.read_bytes()
+        assert screen.app.screen is screen.app.main
+
+
+async def test_a_download_outlives_the_screen_and_the_app(hub: FakeHub, tmp_path: Path) -> None:
+    tiny = gguf_shapes.write_random(tmp_path / "tiny.gguf", gguf_shapes.bench_tiny())
+    hub.repos["ann/Chat-GGUF"] = FakeRepo({"chat-Q4_0.gguf": FakeFile(path=tiny)})
+    hub.fail("slow", "chat-Q4_0", rate=200 << 10)
+    async with opened() as (screen, _):
+        await screen.press(*"chat", "enter")
+        await screen.until(lambda: bool(rows(screen, "hub-repos")))
+        await screen.until(lambda: any("ann/Chat" in row for row in rows(screen, "hub-repos")))
+        await screen.press("enter")
+        await screen.until(lambda: bool(rows(screen, "hub-offers")))
+        await screen.press("enter")
+        await screen.until(lambda: bool(screen.app.main.jobs) and screen.app.main.jobs[0].done > 100 << 10)
+    async with opened(size=(80, 24)) as (screen, _):
+        await screen.until(lambda: bool(screen.app.main.jobs))
+        assert screen.app.main.jobs[0].state == "paused"
+        screen.app.screen.query_one("#hub-jobs").focus()
+        await screen.press("enter")
+        await screen.until(lambda: screen.app.main.jobs[0].state == "done", 60)
+        assert hub.sent["chat-Q4_0.gguf"] < tiny.stat().st_size + (2 << 20)
+
+
+async def test_no_network_is_said_and_nothing_breaks(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    async with opened(size=(80, 24)) as (screen, _):
+        await screen.press("x", "enter")
+        await screen.until(lambda: "HF_HUB_OFFLINE" in line(screen, "hub-note"))
+        await screen.press("escape")
+        await screen.until(lambda: screen.app.screen is screen.app.main)

@@ -1,0 +1,81 @@
+"""What the hub's screen works with: searches, repositories, plans and downloads. Calls wait; they are for threads."""
+
+import contextlib
+
+import msgspec
+
+from offtui.engine.prober import Leash
+from offtui.hub.client import HubClient
+from offtui.hub.names import Offer, offers
+from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, HubFailure, Info, Readme, Repo, Search, Sort
+from offtui.models.downloads import Downloads, Listener, job_of
+from offtui.models.fitting import Here
+from offtui.models.remote import Planned, plan_offer
+from offtui.store.catalogue import Catalogue
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A repository with what it offers."""
+
+    repo: Repo
+    commit: str
+    offers: tuple[Offer, ...]
+    refused: int
+
+
+class HubDesk:
+    """One process for questions and one for downloads, both started when they are first needed."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._client = HubClient()
+        self._leash = Leash()
+        self.downloads = Downloads(listener)
+
+    def search(self, words: str, sort: Sort) -> tuple[Repo, ...] | HubFailure:
+        """Repositories with GGUFs; ``author:NAME`` among the words narrows it to one owner."""
+        plain: list[str] = []
+        narrow: dict[str, str] = {"author": "", "arch": "", "license": ""}
+        for word in words[:300].split():
+            key, colon, value = word.partition(":")
+            if colon and key in narrow:
+                narrow[key] = value
+            else:
+                plain.append(word)
+        ask = Search(id=self._client.next_id(), words=" ".join(plain), sort=sort, limit=60)
+        ask = msgspec.structs.replace(ask, **narrow)
+        answer = self._client.call(ask)
+        return answer.repos if isinstance(answer, Found) else _failure(answer)
+
+    def open(self, repo: str) -> Opened | HubFailure:
+        """A repository and its GGUFs."""
+        answer = self._client.call(GetInfo(id=self._client.next_id(), repo=repo))
+        if not isinstance(answer, Info):
+            return _failure(answer)
+        found = tuple(offers(answer.files))
+        if not found:
+            return HubFailure("no_gguf", f"{answer.repo.name} has no GGUF files.")
+        return Opened(answer.repo, answer.commit, found, answer.refused)
+
+    def readme(self, repo: str) -> str | HubFailure:
+        """Its README as text."""
+        answer = self._client.call(GetReadme(id=self._client.next_id(), repo=repo))
+        return answer.text if isinstance(answer, Readme) else _failure(answer)
+
+    def plan(self, opened: Opened, offer: Offer, here: Here) -> Planned:
+        """What of an offer would fit here."""
+        with contextlib.closing(Catalogue()) as catalogue:
+            return plan_offer(self._client, opened.repo.name, opened.commit, offer, here, catalogue, self._leash)
+
+    def download(self, opened: Opened, offer: Offer) -> None:
+        """Into Hugging Face's cache."""
+        self.downloads.add(job_of(opened.repo.name, opened.commit, offer))
+
+    def close(self) -> None:
+        """End both processes."""
+        self._leash.cut()
+        self._client.close()
+        self.downloads.close()
+
+
+def _failure(answer: object) -> HubFailure:
+    return answer.failure if isinstance(answer, Failed) else HubFailure("internal", "The hub's process is confused.")

@@ -1,0 +1,395 @@
+"""The hub: search, read, see what fits, download, load. By keys alone; whatever waits does so on a thread."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import var
+from textual.screen import Screen
+from textual.widgets import Input
+from textual.worker import Worker, get_current_worker  # pyright: ignore[reportUnknownVariableType] -- Worker[Unknown]
+
+from offtui.ui.command import Where
+from offtui.ui.commands import bindings
+from offtui.ui.panes import hub_rows
+from offtui.ui.widgets.line import Line
+from offtui.ui.widgets.rowlist import RowList
+
+if TYPE_CHECKING:
+    from offtui.hub.names import Offer
+    from offtui.hub.wire import HubFailure, Repo, Sort
+    from offtui.models.downloads import Job
+    from offtui.models.fitting import Here
+    from offtui.models.hubdesk import HubDesk, Opened
+    from offtui.models.recommended import Recommended
+    from offtui.models.remote import Planned
+
+SORTS: "tuple[Sort, ...]" = ("downloads", "likes", "trending", "newest")
+NARROW = 110
+"""Columns below which a repository covers the list it was chosen from."""
+JOBS = 4
+"""Downloads seen at once."""
+
+T = TypeVar("T")
+
+
+class HubScreen(Screen[None]):
+    """Search field and repositories at the left, what one offers at the right, downloads below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(Where.HUB),
+        ("escape", "back", "Back"),
+        ("f5", "leave", "Back"),
+    ]
+    AUTO_FOCUS = "#hub-words"
+
+    jobs: "var[tuple[Job, ...]]" = var["tuple[Job, ...]"](())
+
+    def __init__(
+        self, desk: "HubDesk", here: "Callable[[], Here | None]", load: Callable[[Path], None], words: str = ""
+    ) -> None:
+        """A screen over the hub.
+
+        Args:
+            desk: that searches and downloads.
+            here: the machine as it is known now.
+            load: loads a file and leaves.
+            words: to search for at once.
+        """
+        super().__init__()
+        self._desk, self._here, self._load, self._words = desk, here, load, words
+        self._sort: Sort = SORTS[0]
+        self._repos: tuple[Repo, ...] | None = None
+        self._first: Recommended | None = None
+        """What is recommended; ``None`` once something was searched for."""
+        self._opened: Opened | None = None
+        self._planned: dict[str, Planned] = {}
+        self._best: tuple[str, str] | None = None
+        """Name of the best offer, and why."""
+
+    def compose(self) -> ComposeResult:
+        """Field, two columns, downloads, a word, keys."""
+        yield Input(
+            self._words, placeholder="search the hub: words, author:NAME, arch:qwen3, license:mit", id="hub-words"
+        )
+        with Horizontal(id="hub-body"):
+            yield RowList(id="hub-repos")
+            with Vertical(id="hub-repo"):
+                yield Line(id="hub-head")
+                yield RowList(id="hub-offers")
+        yield RowList(id="hub-jobs")
+        yield Line(id="hub-note")
+        yield Line(id="hub-keys")
+
+    def on_mount(self) -> None:
+        """Search at once, or show what to begin with."""
+        self._arrange()
+        if self._words:
+            self._search(self._words)
+        else:
+            from offtui.models.recommended import recommended
+
+            self._first = recommended(self._here())
+            self._show_repos()
+            self._say(f"models to begin with here, as of {self._first.as_of}; or type words and press Enter")
+
+    def on_resize(self) -> None:
+        """Two columns or one."""
+        self._arrange()
+
+    def on_descendant_focus(self) -> None:
+        """Other keys matter."""
+        self._arrange()
+
+    # Searching
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Search."""
+        message.stop()
+        self._search(message.value)
+
+    def action_search(self) -> None:
+        """To the field."""
+        self._opened = None
+        self._arrange()
+        self.query_one("#hub-words", Input).focus()
+
+    def action_sort(self) -> None:
+        """By the next of downloads, likes, trend and date."""
+        self._sort = SORTS[(SORTS.index(self._sort) + 1) % len(SORTS)]
+        self._search(self.query_one("#hub-words", Input).value)
+
+    def _search(self, words: str) -> None:
+        self._say("searching…")
+        sort = self._sort
+        self._off(lambda: self._desk.search(words, sort), self._found, "search")
+
+    def _found(self, answer: "tuple[Repo, ...] | HubFailure") -> None:
+        if not isinstance(answer, tuple):
+            self._fail(answer)
+            return
+        self._repos, self._first, self._opened = answer, None, None
+        self._show_repos(top=True)
+        self._arrange()
+        count = len(answer)
+        self._say(f"{count} repositories by {self._sort}" if count else "nothing was found")
+        if count:
+            self.query_one("#hub-repos", RowList).focus()
+
+    def _show_repos(self, *, top: bool = False) -> None:
+        rows = self.query_one("#hub-repos", RowList)
+        cursor = 0 if top else None
+        if self._first is not None:
+            models = self._first.model
+            rows.show(len(models), lambda row, width: hub_rows.recommended_lines(models[row], width), cursor, height=2)
+        else:
+            repos = self._repos or ()
+            rows.show(len(repos), lambda row, width: hub_rows.repo_lines(repos[row], width), cursor, height=2)
+
+    # One repository
+
+    def on_row_list_chosen(self, message: RowList.Chosen) -> None:
+        """Open the repository; take the offer; hold the download, go on with it, or load it."""
+        message.stop()
+        match message.rows.id:
+            case "hub-repos":
+                repos = self._first.model if self._first is not None else self._repos or ()
+                one = repos[message.index]
+                self._open(getattr(one, "repo", None) or getattr(one, "name", ""))
+            case "hub-offers":
+                self._take(message.index)
+            case "hub-jobs":
+                self._turn_job(self.jobs[message.index])
+            case _:
+                pass
+
+    def _open(self, repo: str) -> None:
+        self._say(f"opening {repo}…")
+        self._off(lambda: self._desk.open(repo), self._show_opened, "open")
+
+    def _show_opened(self, answer: "Opened | HubFailure") -> None:
+        from offtui.hub.wire import HubFailure
+
+        if isinstance(answer, HubFailure):
+            self._fail(answer)
+            return
+        self._opened, self._planned, self._best = answer, {}, None
+        self._arrange()
+        self._show_offers(top=True)
+        self.query_one("#hub-offers", RowList).focus()
+        here = self._here()
+        if here is None:
+            self._say("the machine is not known yet: a plan comes when a model is loaded")
+            return
+        self._say(f"planning {len(answer.offers)} files for this machine…")
+        self._off(lambda: self._plan_all(answer, here), self._planned_all, "plan")
+
+    def _plan_all(self, opened: "Opened", here: "Here") -> "tuple[Opened, list[Planned]]":
+        """On a thread: each plan is shown when it is made."""
+        worker = cast("Worker[None]", get_current_worker())
+        plans: list[Planned] = []
+        for offer in opened.offers:
+            if worker.is_cancelled:
+                break
+            if offer.kind == "model":
+                plans.append(self._desk.plan(opened, offer, here))
+                self._app.call_from_thread(self._note_plan, opened, plans[-1])
+        return opened, plans
+
+    def _note_plan(self, opened: "Opened", planned: "Planned") -> None:
+        if self._opened is opened and self.is_mounted:
+            self._planned[planned.offer.name] = planned
+            self._show_offers()
+
+    def _planned_all(self, found: "tuple[Opened, list[Planned]]") -> None:
+        from offtui.models.remote import best, none_fits
+
+        opened, plans = found
+        here = self._here()
+        if self._opened is not opened or not plans:
+            return
+        choice = best(plans)
+        if choice is None:
+            self._say(none_fits(plans, here) if here is not None else "", "$warning")
+            return
+        planned, why = choice
+        self._best = (planned.offer.name, why)
+        names = [offer.name for offer in opened.offers]
+        self._show_offers(at=names.index(planned.offer.name))
+        self._say(f"★ {planned.offer.quant or planned.offer.name}: {why}", "$accent")
+
+    def _show_offers(self, *, top: bool = False, at: int | None = None) -> None:
+        opened = self._opened
+        if opened is None:
+            return
+        head = hub_rows.head_lines(opened.repo, opened.commit, opened.refused)
+        self.query_one("#hub-head", Line).show_lines(head)
+        jobs = hub_rows.jobs_by_offer(self.jobs, opened.repo.name)
+
+        def make(row: int, width: int) -> list[Content]:
+            offer = opened.offers[row]
+            job = jobs.get(offer.name)
+            return hub_rows.offer_lines(
+                offer,
+                self._planned.get(offer.name),
+                width,
+                job=job,
+                is_best=self._best is not None and self._best[0] == offer.name,
+                is_here=job is not None and job.state == "done",
+            )
+
+        self.query_one("#hub-offers", RowList).show(len(opened.offers), make, 0 if top else at)
+
+    def action_readme(self) -> None:
+        """The README as text."""
+        name = self._repo_in_question()
+        if name:
+            self._say(f"reading {name}…")
+            self._off(lambda: self._desk.readme(name), lambda text: self._show_readme(name, text), "readme")
+
+    def _show_readme(self, name: str, text: "str | HubFailure") -> None:
+        if not isinstance(text, str):
+            self._fail(text)
+            return
+        from offtui.ui.screens.page import PageScreen
+
+        self._say("")
+        lines = [Content(line) for line in (text or "There is no README.").split("\n")]
+        self._app.push_screen(PageScreen(f"README of {name}", lines))
+
+    def _repo_in_question(self) -> str:
+        if self._opened is not None:
+            return self._opened.repo.name
+        index = self.query_one("#hub-repos", RowList).cursor
+        if index is None:
+            return ""
+        if self._first is not None:
+            return self._first.model[index].repo
+        return self._repos[index].name if self._repos else ""
+
+    # Downloads
+
+    def _take(self, index: int) -> None:
+        opened = self._opened
+        if opened is None:
+            return
+        offer: Offer = opened.offers[index]
+        job = hub_rows.jobs_by_offer(self.jobs, opened.repo.name).get(offer.name)
+        if job is not None and job.state != "failed":
+            self._turn_job(job)
+        elif offer.missing:
+            self._say(f"the repository lacks {offer.missing} of its parts", "$error")
+        else:
+            self._desk.download(opened, offer)
+            self._say("downloading; chatting goes on meanwhile")
+
+    def _turn_job(self, job: "Job") -> None:
+        if job.state == "done":
+            self._load(Path(job.paths[0]))
+        elif job.state in ("running", "queued", "waiting"):
+            self._desk.downloads.pause(job.id)
+        else:
+            self._desk.downloads.resume(job.id)
+
+    def action_hold(self) -> None:
+        """Hold the download under the cursor, or go on with it."""
+        job = self._job_in_question()
+        if job is not None and job.state != "done":
+            self._turn_job(job)
+
+    def action_cancel(self) -> None:
+        """Give the download under the cursor up."""
+        job = self._job_in_question()
+        if job is not None:
+            self._desk.downloads.cancel(job.id)
+            self._say("removed from the list" if job.state == "done" else "given up; what came is deleted")
+
+    def _job_in_question(self) -> "Job | None":
+        rows = self.query_one("#hub-jobs", RowList)
+        if rows.has_focus and rows.cursor is not None:
+            return self.jobs[rows.cursor]
+        offers = self.query_one("#hub-offers", RowList)
+        if self._opened is not None and offers.has_focus and offers.cursor is not None:
+            name = self._opened.offers[offers.cursor].name
+            return hub_rows.jobs_by_offer(self.jobs, self._opened.repo.name).get(name)
+        return self.jobs[0] if len(self.jobs) == 1 else None
+
+    def watch_jobs(self, before: "tuple[Job, ...]", after: "tuple[Job, ...]") -> None:
+        """Show how far they are, and say which one is here."""
+        if not self.is_mounted:
+            return
+        was_done = {job.id for job in before if job.state == "done"}
+        for job in after:
+            if job.state == "done" and job.id not in was_done and before:
+                self._say(f"{job.name.rpartition('/')[2]} is here and checked; Enter loads it", "$success")
+        self._arrange()
+        self._show_offers()
+
+    # Leaving
+
+    def action_back(self) -> None:
+        """From a repository to the list, from there away."""
+        if self._opened is not None and not self.query_one("#hub-words", Input).has_focus:
+            self._opened = None
+            self._arrange()
+            self.query_one("#hub-repos", RowList).focus()
+        else:
+            self.action_leave()
+
+    def action_leave(self) -> None:
+        """Close; downloads go on."""
+        self.dismiss(None)
+
+    # Drawing
+
+    def _arrange(self) -> None:
+        if not self.is_mounted:
+            return
+        wide = self.size.width >= NARROW
+        self.query_one("#hub-repos").display = wide or self._opened is None
+        self.query_one("#hub-repo").display = self._opened is not None
+        rows, jobs = self.query_one("#hub-jobs", RowList), self.jobs
+        rows.display = bool(jobs)
+        rows.styles.height = min(len(jobs), JOBS) + 1
+        rows.show(len(jobs), lambda row, width: hub_rows.job_lines(jobs[row], width))
+        self.query_one("#hub-keys", Line).show(self._keys_line())
+
+    def _keys_line(self) -> Content:
+        if self.query_one("#hub-words", Input).has_focus:
+            pairs = [("Enter", "search"), ("Tab", "list"), ("Esc", "back")]
+        elif self.query_one("#hub-jobs", RowList).has_focus:
+            pairs = [("Enter", "hold, go on, load"), ("x", "give up"), ("Tab", "search"), ("Esc", "back")]
+        elif self._opened is not None:
+            pairs = [("Enter", "download, load"), ("r", "readme"), ("p", "hold"), ("x", "give up"), ("Esc", "list")]
+        else:
+            pairs = [("Enter", "open"), ("r", "readme"), ("s", f"sort: {self._sort}"), ("/", "search"), ("Esc", "back")]
+        return Content.assemble(*[part for key, word in pairs for part in ((key, "bold $primary"), f" {word}   ")])
+
+    def _say(self, text: str, style: str = "$quiet") -> None:
+        self.query_one("#hub-note", Line).show(Content.styled(text, style))
+
+    def _fail(self, failure: "HubFailure") -> None:
+        self._say(f"{failure.message} {failure.advice}".strip(), "$error")
+
+    def _off(self, do: Callable[[], T], then: Callable[[T], None], group: str) -> None:
+        """On a thread; a later one of the same group takes its place."""
+
+        def work() -> None:
+            worker = cast("Worker[None]", get_current_worker())
+            value = do()
+            if not worker.is_cancelled:
+                self._app.call_from_thread(self._then, then, value)
+
+        self.run_worker(work, thread=True, exclusive=True, group=group, exit_on_error=True)
+
+    def _then(self, then: Callable[[T], None], value: T) -> None:
+        if self.is_mounted:
+            then(value)
+
+    @property
+    def _app(self) -> App[None]:
+        return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
