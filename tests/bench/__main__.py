@@ -4,7 +4,21 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import band, chats, fuzz, plan, reload, reoffload, report, screen, speed, start, stop
+from tests.bench import (
+    band,
+    chats,
+    fuzz,
+    monitor,
+    plan,
+    recording,
+    reload,
+    reoffload,
+    report,
+    screen,
+    speed,
+    start,
+    stop,
+)
 from tests.bench.report import Figure
 
 BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
@@ -18,6 +32,8 @@ BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
     "fuzz": fuzz.run,
     "screen": screen.run,
     "band": band.run,
+    "monitor": monitor.run,
+    "recording": recording.run,
 }
 
 

@@ -139,7 +139,7 @@ def test_mapped_weights_are_told_from_what_is_held() -> None:
     title, bar, notes = ram_lines(use, Look(64, full=True))
     assert title.plain.endswith("4.0 / 16.0 GiB")
     assert bar.plain == "████▓▓▓▓░░░░░░░░▞▞▞▞▞▞▞▞" + "·" * 40
-    assert "▞ mapped 2.0 GiB" in notes.plain
+    assert "▞ mapped 2.0 Gi" in notes.plain
     assert "mapped 4.0 GiB (50 % in RAM)" in ram_lines(use, Look(64))[2].plain
     unknown = ram_lines(replace(use, cached=None), Look(120, full=True))[2].plain
     assert "mapped – of 4.0 GiB in RAM" in unknown

@@ -1,5 +1,6 @@
 """Lines of a history drawn with characters: braille, blocks or plain ASCII. Pure; the right edge is now."""
 
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,8 +12,11 @@ _ASCII = "_.-'"
 _DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
 """Bits of a braille cell, left and right column, from the lowest dot up."""
 _BRAILLE = 0x2800
-_LEFT, _RIGHT = ([sum(dots[:count]) for count in range(5)] for dots in _DOTS)
-"""Bits of a column of a cell by how many of its dots are set, from the lowest up."""
+_FILLED = [
+    [chr(_BRAILLE + sum(_DOTS[0][:left]) + sum(_DOTS[1][:right])) if left or right else " " for right in range(5)]
+    for left in range(5)
+]
+"""Cells filled from below, by the number of dots in the left and the right column."""
 
 
 def samples_per_column(style: Style) -> int:
@@ -49,10 +53,10 @@ def render(
     top = max((value for value in values if value is not None), default=low) if high is None else high
     if style == "block":
         return _blocks(values, height, low, top)
+    if fill and style == "braille":
+        return _filled(values, low, top, width, height)
     steps = height * 4
     levels = [_level(value, low, top, steps) for value in values]
-    if fill and style == "braille":
-        return _filled(levels, width, height)
     spans = _spans(levels, fill)
     return _braille(spans, width, height) if style == "braille" else _ascii(levels, spans, height)
 
@@ -93,18 +97,28 @@ def _braille(spans: Sequence[tuple[int, int] | None], width: int, height: int) -
     return ["".join(chr(_BRAILLE + cell) if cell else " " for cell in row) for row in cells]
 
 
-def _filled(levels: Sequence[int | None], width: int, height: int) -> list[str]:
-    """The area under a line: every cell at once, as this is drawn for many lanes at a time."""
-    heights = [0 if level is None else level + 1 for level in levels]
-    rows: list[str] = []
-    for row in range(height - 1, -1, -1):
-        base = row * 4
-        cells = [
-            _LEFT[min(4, max(0, heights[at] - base))] | _RIGHT[min(4, max(0, heights[at + 1] - base))]
-            for at in range(0, 2 * width, 2)
-        ]
-        rows.append("".join([chr(_BRAILLE + cell) if cell else " " for cell in cells]))
-    return rows
+def _filled(values: Sequence[float | None], low: float, high: float, width: int, height: int) -> list[str]:
+    """The area under a line. By tables, as many lanes are drawn at a time: a cell costs two looks into a list."""
+    steps = height * 4
+    scale = (steps - 1) / (high - low) if high > low else 0.0
+    heights = [
+        0 if value is None or value != value
+        else 1 if value <= low
+        else steps if value >= high
+        else int((value - low) * scale + 1.5)
+        for value in values
+    ]  # fmt: skip
+    left, right = heights[0 : 2 * width : 2], heights[1 : 2 * width : 2]
+    return [
+        "".join([_FILLED[a[one]][a[two]] for one, two in zip(left, right, strict=True)])
+        for a in (_dots(row * 4, steps) for row in range(height - 1, -1, -1))
+    ]
+
+
+@functools.cache
+def _dots(base: int, steps: int) -> tuple[int, ...]:
+    """How many dots of the row above ``base`` are set in a column, by its height."""
+    return tuple(min(4, max(0, height - base)) for height in range(steps + 1))
 
 
 def _ascii(levels: Sequence[int | None], spans: Sequence[tuple[int, int] | None], height: int) -> list[str]:

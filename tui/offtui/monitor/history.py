@@ -61,6 +61,8 @@ class Series:
         self._start = 0
         self._count = 0
         self.hold = hold
+        self.known = False
+        """Whether any value ever was."""
 
     def __len__(self) -> int:
         return self._count
@@ -78,6 +80,7 @@ class Series:
         slot = (self._start + self._count) % capacity
         self._times[slot] = time
         self._values[slot] = math.nan if value is None else value
+        self.known = self.known or value is not None
         if self._count < capacity:
             self._count += 1
         else:
@@ -86,6 +89,7 @@ class Series:
     def clear(self) -> None:
         """Forget everything."""
         self._start = self._count = 0
+        self.known = False
 
     def at(self, time: float) -> float | None:
         """The value at a time, on the straight line between its neighbours; ``None`` outside or beside a gap."""

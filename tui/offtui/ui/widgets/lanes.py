@@ -1,5 +1,6 @@
 """Lanes: lines of a history over one time axis whose right edge they share, with marks below. Pure."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ NAME, SCALE = 22, 9
 """Cells left of a lane, for its name and value, and right of it, for its top."""
 ZOOMS = (60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0)
 """Seconds that can be seen at a time."""
+LITTLE = 8
+"""Of memory, the part that is little."""
 Cell = tuple[str, str]
 """A character and its style."""
 
@@ -88,14 +91,14 @@ class Window:
 
 def shown_lanes(history: History, room: int) -> list[Lane]:
     """Lanes of which there is anything to see, as many as there is room for; RAM and tokens always."""
-    known = [lane for lane in LANES if lane.series in ("tps", "ram") or history.series(lane.series).peak() is not None]
+    known = [lane for lane in LANES if lane.series in ("tps", "ram") or history.series(lane.series).known]
     return known[: max(room, 0)]
 
 
 def tops(
-    history: History, lanes: Sequence[Lane], state: SessionState, sample: Sample | None, since: float
+    lanes: Sequence[Lane], values: Sequence[Sequence[float | None]], state: SessionState, sample: Sample | None
 ) -> list[float]:
-    """The value of each lane's upper edge."""
+    """The value of each lane's upper edge, by its columns."""
     uses = device_uses(state, sample)
     fixed: dict[str, float | None] = {
         "vram": float(sum(use.total or 0 for use in uses if use.usable) or sum(use.total or 0 for use in uses)),
@@ -105,19 +108,41 @@ def tops(
         "cpu": 1.0,
         "power": sum(use.card.power_limit_w or 0.0 for use in uses if use.card is not None),
     }
-    return [fixed.get(lane.series) or round_up(history.series(lane.series).peak(since)) for lane in lanes]
+    peaks = [max((value for value in columns if value is not None), default=None) for columns in values]
+    return [_top(lane, fixed.get(lane.series), peak) for lane, peak in zip(lanes, peaks, strict=True)]
+
+
+def _top(lane: Lane, total: float | None, peak: float | None) -> float:
+    """All there is; of memory of which little is used a power of two above that, so that its steps are seen."""
+    if not total:
+        return round_up(peak)
+    if lane.series in ("vram", "ram") and peak and peak < total / LITTLE:
+        return 2.0 ** math.ceil(math.log2(peak * 1.1))
+    return total
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What one lane draws."""
+
+    lane: Lane
+    values: Sequence[float | None]
+    """Its columns."""
+    now: float | None
+    """Its value at the right edge."""
+    top: float
+    """Of its scale."""
 
 
 def lane_rows(
-    history: History, lane: Lane, top: float, window: Window, width: int, height: int, style: Style
+    strip: Strip, window: Window, marks: dict[int, str], width: int, height: int, style: Style
 ) -> list[Content]:
-    """One lane of ``height`` rows and ``width`` cells."""
+    """One lane of ``height`` rows and ``width`` cells. ``marks``: see ``guides``."""
+    lane, values, top = strip.lane, strip.values, strip.top
     cells = graph_width(width)
-    values = lane_values(history, lane, window, cells, style)
-    value = values_at(values, window.cursor, style) if window.cursor is not None else _newest(history, lane, window)
+    value = values_at(values, window.cursor, style) if window.cursor is not None else strip.now
     drawn = render(values, cells, height, style, high=top, fill=True)
     looks = _looks(window, cells)
-    marks = guides(history, window, cells)
     value_style = "bold $accent" if window.cursor is not None else "bold"
     rows: list[Content] = []
     for number, text in enumerate(drawn):
@@ -147,10 +172,6 @@ def values_at(values: Sequence[float | None], cursor: int, style: Style) -> floa
     end = len(values) - cursor * fine
     inside = [value for value in values[max(end - fine, 0) : max(end, 0)] if value is not None]
     return inside[-1] if inside else None
-
-
-def _newest(history: History, lane: Lane, window: Window) -> float | None:
-    return history.series(lane.series).last_at(window.now)
 
 
 def graph_width(width: int) -> int:
@@ -223,7 +244,7 @@ def mark_row(history: History, window: Window, width: int) -> Content:
             row[place] = LETTERS[mark.event]
     if window.cursor is not None and window.cursor < cells and row[cells - 1 - window.cursor][0] == " ":
         row[cells - 1 - window.cursor] = ("│", "$accent")
-    return Content.assemble(("Marks".ljust(NAME), "$secondary"), *row)
+    return Content.assemble(("Marks".ljust(NAME), "$secondary"), *_joined(row))
 
 
 def note_row(history: History, window: Window, width: int) -> Content:
@@ -237,7 +258,12 @@ def note_row(history: History, window: Window, width: int) -> Content:
         place = min(cell, max(cells - len(mark.note), 0))
         if all(character == " " for character, _ in text[max(place - 1, 0) : place + len(mark.note) + 1]):
             text[place : place + len(mark.note)] = [(each, LETTERS[mark.event][1]) for each in mark.note]
-    return Content.assemble(("layers".ljust(NAME), "$quiet"), *text)
+    return Content.assemble(("layers".ljust(NAME), "$quiet"), *_joined(text))
+
+
+def _joined(cells: Sequence[Cell]) -> list[Cell]:
+    """Neighbours of one style together."""
+    return [("".join(text for text, _ in run), style) for style, run in itertools.groupby(cells, lambda cell: cell[1])]
 
 
 def axis_row(window: Window, width: int, *, live: bool) -> Content:

@@ -74,7 +74,10 @@ def _head(page: Page) -> list[Content]:
 
 def _gauges(page: Page, room: int) -> list[Content]:
     """The devices in the most rows each with which the lanes still have room."""
+    devices = len(device_uses(page.session or SessionState(), page.sample))
     for rows, full, least in ((3, True, 2 * LEAST_LANES), (2, False, 2 * LEAST_LANES), (2, False, LEAST_LANES)):
+        if rows * (devices + 1) + least > room:
+            continue
         lines = _gauges_of(page, Look(page.width, rows, full, page.style == "ascii"), None)
         if len(lines) + least <= room:
             return lines
@@ -111,13 +114,22 @@ def _lanes(page: Page, room: int) -> list[Content]:
     shown = lanes.shown_lanes(page.tape.history, min(room, room // 2 if room >= 2 * LEAST_LANES else room))
     if not shown:
         return []
-    tops = lanes.tops(page.tape.history, shown, page.session or SessionState(), page.sample,
-                      page.window.now - page.window.span)  # fmt: skip
+    history, window, cells = page.tape.history, page.window, lanes.graph_width(page.width)
+    values = [lanes.lane_values(history, lane, window, cells, page.style) for lane in shown]
+    tops = lanes.tops(shown, values, page.session or SessionState(), page.sample)
+    marks = lanes.guides(history, window, cells)
     heights = [room // len(shown) + (1 if index < room % len(shown) else 0) for index in range(len(shown))]
     return [
         row
-        for lane, top, height in zip(shown, tops, heights, strict=True)
-        for row in lanes.lane_rows(page.tape.history, lane, top, page.window, page.width, height, page.style)
+        for lane, columns, top, height in zip(shown, values, tops, heights, strict=True)
+        for row in lanes.lane_rows(
+            lanes.Strip(lane, columns, history.series(lane.series).last_at(window.now), top),
+            window,
+            marks,
+            page.width,
+            height,
+            page.style,
+        )
     ]
 
 
