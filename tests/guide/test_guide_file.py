@@ -4,6 +4,7 @@ from typing import Any
 
 import jinja2.sandbox
 import pytest
+import tokenizers
 from tests.guide.judging import ask_llama
 
 import gguf
@@ -65,7 +66,6 @@ def test_it_asks_to_be_sampled_greedily(header: dict[str, Any]) -> None:
 
 
 def test_llama_cpp_cuts_text_as_the_training_did(header: dict[str, Any]) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
     vocabulary = {token: index for index, token in enumerate(header["tokenizer.ggml.tokens"])}
     merges = [tuple(merge.split(" ")) for merge in header["tokenizer.ggml.merges"]]
     trained = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
