@@ -9,10 +9,9 @@ from offtui import paths
 from offtui.guide.chat import plain
 from offtui.guide.corpus import LANGUAGES, OFF_TOPIC, load_all
 
-FLOOR = 0.85
-"""Share of held-out questions that must get the right topic, in the right language. The aim is 0.90; the README of the
-guide says what the shipped file reaches."""
-CONVERSATIONS_FLOOR = 0.6
+FLOOR = 0.90
+"""Share of held-out questions that must get the right topic, in the right language."""
+CONVERSATIONS_FLOOR = 0.75
 """Of eight conversations each language has."""
 
 pytestmark = pytest.mark.timeout(600)
@@ -82,7 +81,7 @@ def test_the_first_question_is_answered_word_by_word(question: str, language: st
 
 
 def test_a_long_conversation_is_still_answered() -> None:
-    turns = ["What is a layer?", "What is the KV cache?", "why is it so slow", "who painted the Mona Lisa"] * 2
+    turns = ["What is a layer?", "What is the KV cache?", "why is it so slow", "who painted the Mona Lisa"] * 4
     answer = ask_llama([[*turns, "How do I stop an answer?"]])["answers"][0]
     assert answer["ended"]
     assert "Esc" in answer["text"]

@@ -60,7 +60,7 @@ class Training:
             self._run_phase(LEARN)
         else:
             self._model.load_state_dict(torch.load(self._options.resume, weights_only=True))
-            self._run_phase(POLISH)
+        self._run_phase(POLISH)
         self._save(self._options.output)
         print(f"{self._options.output}: {self._options.output.stat().st_size / 1e6:.2f} MB")
 

@@ -23,6 +23,9 @@ class Phase:
     mix: str
     """The kinds of ten batches in turn: s short, w whole single turns, l long conversations."""
     whole_rows: int
+    long_rows: int
+    long_tokens: int
+    """Of a long conversation, up to the context that the file says it was trained with."""
     muon_rate: float
     adamw_rate: float
     taught_rate: float
@@ -39,7 +42,7 @@ class Phase:
             case "w":
                 return data.whole(self.whole_rows)
             case _:
-                return data.long(4, 512)
+                return data.long(self.long_rows, self.long_tokens)
 
     def rate_at(self, step: int) -> float:
         """Share of the learning rates at this step."""
@@ -52,6 +55,8 @@ LEARN = Phase(
     60,
     "swlwswlwsw",
     26,
+    4,
+    512,
     muon_rate=0.015,
     adamw_rate=3e-3,
     taught_rate=6e-4,
@@ -63,15 +68,17 @@ POLISH = Phase(
     "polish",
     300,
     20,
-    "swlwswlwsw",
+    "lwlslwlslw",
     26,
+    1,
+    2000,
     muon_rate=0.005,
     adamw_rate=1e-3,
     taught_rate=3e-4,
     opening_weight=1.0,
     dropout=0.03,
 )
-"""A shorter and gentler one for weights that are there already, after a change of questions."""
+"""A shorter and gentler one for weights that are there already: conversations as long as the context."""
 
 
 def warm_up(model: Guide, data: Conversations, steps: int = 1000) -> None:
