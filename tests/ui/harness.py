@@ -154,7 +154,12 @@ def loaded(spec: LoadSpec, got: int, most: int, *, device: bool, name: str = "mo
         ledger.append(DeviceLedger("CUDA0", "gpu", got * 50 * MIB, 20 * MIB, 7 * MIB, got))
     return Loaded(
         model=ModelFacts(spec.model, name, "llama", "Q4_K_M", most - 1, 8192, 10**9, GIB, 32000, 2048, True),
-        spec=LoadSpec(model=spec.model, n_gpu_layers=got, n_ctx=8192),
+        spec=LoadSpec(
+            model=spec.model,
+            n_gpu_layers=got,
+            placement="layers" if spec.placement == "best" else spec.placement,
+            n_ctx=8192,
+        ),
         layers=LayerCount(got, got, most),
         devices=tuple(ledger),
         memory=(cpu, gpu) if device else (cpu,),

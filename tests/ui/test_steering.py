@@ -8,9 +8,11 @@ from offtui.engine.state import Phase, SessionState
 from offtui.options import Options
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
+from offtui.store.remembered import LoadTime, Remembered
 from offtui.ui.ports import Engine
 from offtui.ui.settings import Settings
 from offtui.ui.steering import Steering
+from tests.ui.harness import loaded
 
 
 @dataclass
@@ -116,3 +118,35 @@ def test_settings_reach_the_next_load_and_turn() -> None:
     made.set("set.temp", "0.3")
     assert len(engine.wanted) == 2
     assert made.settings.sampling.temperature == 0.3
+
+
+def test_a_study_leaves_the_settings_as_they_are_and_its_load_has_the_turned_layers(tmp_path: Path) -> None:
+    small, big = (tmp_path / name for name in ("small.gguf", "big.gguf"))
+    for file in (small, big):
+        file.write_bytes(b"GGUF")
+    memory = Remembered(tmp_path / "models.json")
+    configured = LoadSpec(model=str(small))
+    wanted = LoadSpec(model=str(small), n_gpu_layers=11, placement="ffn", n_ctx=4096)
+    memory.keep(wanted, configured, LoadTime(11, 1, 1.0))
+    made, engine = Steering(Settings.of(Options(model=str(big))), memory), Wishes()
+    made.attach(engine, load=False)
+    assert engine.wanted == []
+    spec = made.about(small).spec
+    assert (spec.n_gpu_layers, spec.placement, spec.n_ctx) == (11, "ffn", 4096)
+    assert (made.settings.spec.model, made.as_before) == (str(big), "")
+    made.load(small, 3, "layers")
+    assert (engine.wanted[-1].n_gpu_layers, engine.wanted[-1].placement, engine.wanted[-1].n_ctx) == (3, "layers", 4096)
+    assert made.as_before == "ctx 4096"
+    made.load(small, 5, "ffn")
+    assert made.as_before == ""
+
+
+def test_a_number_of_layers_is_one_of_the_placement_that_is_up() -> None:
+    made, engine = steering(placement="best")
+    up = loaded(LoadSpec(model="/m/big.gguf", n_gpu_layers=4, placement="experts"), 4, 13, device=True)
+    state = SessionState(phase=Phase.READY, wanted=engine.wanted[-1], loaded=up)
+    made.layers_text("5", state)
+    assert (engine.wanted[-1].n_gpu_layers, engine.wanted[-1].placement) == (5, "experts")
+    made.set("set.placement", "best")
+    made.layers_text("auto", state)
+    assert (engine.wanted[-1].n_gpu_layers, engine.wanted[-1].placement) == (None, "best")

@@ -117,13 +117,23 @@ class Steering:
 
     def load(self, path: Path, layers: int | None, placement: Strategy) -> None:
         """Another model under a split, with the other settings it had the last time."""
-        self._want(self.about(path).with_layers(layers, placement))
+        settings = self._about(path, frozenset(("n_gpu_layers", "placement")))
+        if settings is self.settings:
+            self.as_before = ""  # the layers, which it may name, are others now
+        self._want(settings.with_layers(layers, placement))
 
     def about(self, path: Path) -> Settings:
         """The settings that a model would be loaded with."""
+        as_before = self.as_before
+        settings = self._about(path)
+        self.as_before = as_before
+        return settings
+
+    def _about(self, path: Path, told: frozenset[str] = frozenset()) -> Settings:
+        """Likewise, as they are taken over; ``told`` are fields that are given otherwise."""
         settings = self.settings.with_model(path)
         if settings is not self.settings:
-            settings = self._recalled(settings, settings.opened_with.told - {"n_gpu_layers"})
+            settings = self._recalled(settings, (settings.opened_with.told - {"n_gpu_layers"}) | told)
         return settings
 
     def layers_text(self, text: str, state: SessionState) -> None:
@@ -139,7 +149,7 @@ class Steering:
 
     def model(self, path: Path) -> None:
         """Another model, with the settings it had the last time."""
-        self._want(self.about(path))
+        self._want(self._about(path))
 
     def model_text(self, text: str) -> None:
         """A model by the path typed.
