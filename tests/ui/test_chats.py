@@ -275,6 +275,24 @@ async def test_a_chat_is_named_written_to_a_file_and_its_answers_explained(tmp_p
     assert kept()[0].row.title == "Of one"
 
 
+async def test_words_are_found_in_the_chat() -> None:
+    keep(chat("t", "about orchids", "Orchids?", "else", "else", "ORCHID farms", "none"))
+    async with with_recorder(options=resumed("last")) as (screen, engine):
+        await screen.until(lambda: len(texts(screen)) == 6)
+        await ready(screen, engine)
+        transcript = screen.app.main.chat.transcript
+        await screen.ask("/find orchid")
+        found = []
+        for key in ("n", "n", "n", "N"):
+            found.append(transcript.entry(transcript.chosen or 0).text)
+            await screen.press(key)
+        assert found == ["ORCHID farms", "Orchids?", "about orchids", "about orchids"]
+        assert transcript.entry(transcript.chosen or 0).text == "Orchids?"
+        await screen.ask("/find nothing of it")
+        assert "No earlier message" in screen.line("footer")
+        assert engine.submitted == []
+
+
 async def test_a_chat_that_another_offtui_deleted_is_kept_once_more() -> None:
     async with with_recorder() as (screen, engine):
         await ready(screen, engine)

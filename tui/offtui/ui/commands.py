@@ -258,7 +258,8 @@ def footer(situation: Situation) -> list[tuple[Command, str]]:
 
 _NOT_LISTED = frozenset(
     ("app.palette", "app.back", "app.interrupt", "chat.page_up", "chat.page_down", "chat.up", "chat.down",
-     "message.up", "message.before", "message.after", "chat.first", "chat.last")
+     "message.up", "message.before", "message.after", "message.found_before", "message.found_after",
+      "chat.first", "chat.last")
 )  # fmt: skip
 
 

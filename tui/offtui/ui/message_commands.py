@@ -73,6 +73,18 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
         applies=idle_with_turns,
     ),
     Command(
+        id="message.find",
+        title="Find words in this chat",
+        keys=("slash",),
+        action="screen.find",
+        where=Where.CHAT,
+        slash="find",
+        argument="WORDS",
+        applies=has_turns,
+    ),
+    Command(id="message.found_before", title="Found before", keys=("n",), action="screen.found(-1)", where=Where.CHAT),
+    Command(id="message.found_after", title="Found after", keys=("N",), action="screen.found(1)", where=Where.CHAT),
+    Command(
         id="message.details",
         title="What an answer was written with",
         keys=("i",),

@@ -159,6 +159,17 @@ class Talk:
         """The newest answer that is shown."""
         return next((said for said in reversed(self.conversation.branch) if said.role == "assistant"), None)
 
+    def find(self, words: Sequence[str], by: int) -> bool:
+        """Choose the next message before (-1) or after (1) the chosen one with all of these; whether there is one."""
+        branch, chosen = self.conversation.branch, self.chosen()
+        place = branch.index(chosen) if chosen is not None else len(branch) if by < 0 else -1
+        for said in branch[place + 1 :] if by > 0 else branch[:place][::-1]:
+            text = said.text.casefold()
+            if all(word in text for word in words):
+                self._transcript.choose(said.id)
+                return True
+        return False
+
     def turn_version(self, said: Said, by: int) -> bool:
         """Show the version after (1) or before (-1) this one; whether there is one."""
         versions = said.siblings

@@ -37,6 +37,7 @@ class ChattingScreen(SteeredScreen):
     """The pane that covers the chat."""
     keeper: "Keeper | None" = None
     _kept: Keeping | None = None
+    _sought: tuple[str, ...] = ()
 
     @property
     def chat(self) -> ChatPane:
@@ -198,6 +199,26 @@ class ChattingScreen(SteeredScreen):
             self.flash("Nothing is known of how that was written.")
         elif not self.query_one(KeyFooter).say(text):
             self.chat.notice(text)
+
+    def action_find(self) -> None:
+        """Have words typed."""
+        self.chat.prompt.restore("/find ")
+        self.action_leave_pane()
+
+    def find(self, text: str) -> None:
+        """Choose the newest message of this chat with all these words."""
+        self._sought = tuple(text.casefold().split())
+        self.chat.transcript.choose(None)
+        self.action_found(-1)
+
+    def action_found(self, by: int) -> None:
+        """The message with the words sought before or after the chosen one."""
+        if not self._sought:
+            self.flash("/find WORDS looks for them in this chat first.")
+        elif self.chat.talk.find(self._sought, by):
+            self.set_focus(self.chat.transcript)
+        else:
+            self.flash(f"No {'earlier' if by < 0 else 'later'} message has that.")
 
     def action_choose(self, by: int) -> None:
         """Choose the message before or after."""

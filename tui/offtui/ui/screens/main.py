@@ -187,6 +187,8 @@ class MainScreen(HubbedScreen):
                 self.action_hub(argument)
             case "monitor.export":
                 self.action_export_history(argument)
+            case "message.find" if argument:
+                self.find(argument)
             case "chats.title" if argument:
                 self.name_chat(argument)
             case "chats.export" if argument:
