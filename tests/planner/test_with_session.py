@@ -12,6 +12,7 @@ from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.planner.planner import Planner, Tools
 from offtui.planner.view import NoPlan, PlanView
 from offtui.protocol.events import TurnEnded
+from offtui.protocol.facts import Learned
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 from offtui.store.measurements import Store
 from offtui.units import MIB
@@ -100,3 +101,26 @@ def test_loads_of_other_placements_are_as_planned_too(tiny_model: Path, device: 
     finally:
         session.close()
         planner.close()
+
+
+def test_what_was_learned_of_the_devices_reaches_the_choice_of_a_load(tiny_model: Path, device: RunningDevice) -> None:
+    asked: list[int] = []
+    said = [None, 10**15]
+
+    def learned() -> Learned:
+        asked.append(len(asked))
+        return Learned(said=said[len(asked) - 1])
+
+    session = Session(lambda _state, _occurrence: None, spare=False, learned=learned)
+    try:
+        for count, n_ctx in ((13, 1024), (0, 2048)):
+            session.want(LoadSpec(model=str(tiny_model), n_ctx=n_ctx, n_threads=1, rpc=(device.endpoint,)))
+            until(lambda n=n_ctx: session.state.loaded is not None and session.state.loaded.n_ctx == n)
+            loaded = session.state.loaded
+            assert loaded is not None
+            assert loaded.layers.got == count
+        session.want(LoadSpec(model=str(tiny_model), n_gpu_layers=4, n_ctx=1024, n_threads=1, rpc=(device.endpoint,)))
+        until(lambda: session.state.loaded is not None and session.state.loaded.layers.got == 4)
+        assert asked == [0, 1]  # a number that is given needs no choice
+    finally:
+        session.close()
