@@ -63,7 +63,7 @@ async def opened(size: tuple[int, int] = (120, 36)):
             made[0].load()
             await screen.until(lambda: app.main.session.phase is Phase.READY)
             await screen.until(lambda: app.main.query_one("#models").here is not None)
-            await screen.press("f5")
+            await screen.press("f7")
             await screen.until(lambda: isinstance(app.screen, HubScreen))
             yield screen, made[0]
     finally:

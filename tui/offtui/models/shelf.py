@@ -188,7 +188,7 @@ class _Work:
             waiting = len(self._catalogue.downloads())
             if waiting:
                 noun = "1 download is" if waiting == 1 else f"{waiting} downloads are"
-                self._say(f"{noun} not done yet: F5 goes on.")
+                self._say(f"{noun} not done yet: F7 goes on.")
 
     def look(self, seen: Sequence[Path]) -> None:
         """Plan these."""

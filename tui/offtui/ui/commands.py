@@ -141,7 +141,7 @@ COMMANDS: tuple[Command, ...] = (
         id="models.delete", title="Delete the file", keys=("D",), action="delete", where=Where.MODELS, footer="delete"
     ),
     Command(id="models.again", title="Search the folders again", keys=("R",), action="again", where=Where.MODELS),
-    Command(id="hub.open", title="Search the hub", keys=("f5",), action="hub", slash="hub", argument="[WORDS]"),
+    Command(id="hub.open", title="Search the hub", keys=("f7",), action="hub", slash="hub", argument="[WORDS]"),
     *HUB,
     Command(id="monitor.open", title="Monitor", keys=("f3",), action="monitor", slash="monitor", footer="monitor"),
     Command(

@@ -43,7 +43,7 @@ class HubScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Where.HUB),
         ("escape", "back", "Back"),
-        ("f5", "leave", "Back"),
+        ("f7", "leave", "Back"),
     ]
     AUTO_FOCUS = "#hub-words"
 

@@ -45,4 +45,4 @@ class HubbedScreen(WatchedScreen):
         for job in message.jobs:
             if states.get(job.id) in ("running", "queued") and job.state in ("done", "failed"):
                 name = clean_line(job.name.rpartition("/")[2], 80)
-                self.flash(f"{name} is here: F5, Enter loads it" if job.state == "done" else f"{name}: {job.why}")
+                self.flash(f"{name} is here: F7, Enter loads it" if job.state == "done" else f"{name}: {job.why}")
