@@ -26,6 +26,8 @@ class StatusLine(Line):
     session: var[SessionState] = var(SessionState())
     sample: var[Sample | None] = var[Sample | None](None)
     draft: var[int | None] = var[int | None](None)
+    hint: var[str] = var("")
+    """What other processes' memory has to do with the layers that fit."""
     placement: var[Placement] = var[Placement]("layers")
 
     def watch_session(self) -> None:
@@ -49,6 +51,10 @@ class StatusLine(Line):
         """Likewise with another placement."""
         self._paint()
 
+    def watch_hint(self) -> None:
+        """Show it, where there is room."""
+        self._paint()
+
     def on_resize(self) -> None:
         """Leave out more, or less."""
         self._paint()
@@ -70,13 +76,27 @@ class StatusLine(Line):
     def _paint(self) -> None:
         self._phase, self._move = self.session.phase, self.session.move
         draft = None if self.draft is None else Split(self.draft, self.placement)
-        self.show(status(self.session, self.sample, draft, max(self.size.width - 2, 0), self._most))
+        self.show(status(self.session, self.sample, draft, max(self.size.width - 2, 0), self._most, self.hint))
 
 
 def status(
-    state: SessionState, sample: Sample | None, draft: Split | None, width: int, most: int | None = None
+    state: SessionState,
+    sample: Sample | None,
+    draft: Split | None,
+    width: int,
+    most: int | None = None,
+    hint: str = "",
 ) -> Content:
-    """The line for ``width`` cells. ``most``: layers there are, where nothing is loaded in the course of a move."""
+    """The line for ``width`` cells.
+
+    Args:
+        state: of the session.
+        sample: of the machine.
+        draft: where the dial points.
+        width: cells.
+        most: layers there are, where nothing is loaded in the course of a move.
+        hint: a quiet word at the end.
+    """
     if state.move is not None and state.phase not in (Phase.CRASHED, Phase.CLOSED):
         return _moving(state, state.move, most, width)
     match state.phase:
@@ -89,7 +109,8 @@ def status(
         case Phase.STOPPING:
             return Content.assemble((wording.model_name(state), "$secondary"), _DOT, ("stopping", "$warning"))
         case Phase.READY | Phase.GENERATING:
-            return _fit(_parts(state, sample, draft), width)
+            parts = _parts(state, sample, draft)
+            return _fit([*parts, (5, Content.styled(hint, "$accent"))] if hint else parts, width)
 
 
 def _fallen(state: SessionState) -> Content:

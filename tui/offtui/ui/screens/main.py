@@ -83,7 +83,7 @@ class MainScreen(HubbedScreen):
                 )
                 yield LedgerPane(id="ledger").data_bind(MainScreen.session, MainScreen.plan)
         yield StatusLine(id="status").data_bind(
-            MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.placement
+            MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.placement, MainScreen.hint
         )
         yield KeyFooter(dict(self._keys), id="footer")
 

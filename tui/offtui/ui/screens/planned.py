@@ -10,6 +10,7 @@ from offtui.engine.state import Phase, SessionState
 from offtui.protocol.spec import LoadSpec, Placement
 from offtui.ui import messages
 from offtui.ui.panes.footer import KeyFooter
+from offtui.ui.sharing import Sharing
 
 if TYPE_CHECKING:
     from offtui.planner.view import PlanView
@@ -29,11 +30,16 @@ class PlannedScreen(Screen[None]):
     """A load that is only thought of: the dial is about it until it is loaded or left."""
     trouble: var[str] = var("")
     """Why the study has no plan."""
+    hint: var[str] = var("")
+    """What other processes' memory has to do with the layers that fit."""
+    _sharing: Sharing
 
     def on_plan_made(self, message: messages.PlanMade) -> None:
         """The planner has thought; what a person should know of it is said, once."""
         before, self.plan = self.plan, message.view
         self.trouble = ""
+        if self.study is None:
+            self.hint = self._sharing.hint(message.view, self.session.loaded)
         for notice in message.view.notices:
             if before is None or notice not in before.notices:
                 self.flash(notice, "$warning")

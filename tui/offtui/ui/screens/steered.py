@@ -14,6 +14,7 @@ from offtui.ui.panes.dial import DialPane
 from offtui.ui.ports import Desk, Engine, Memory
 from offtui.ui.screens.planned import PlannedScreen
 from offtui.ui.settings import Settings
+from offtui.ui.sharing import Sharing
 from offtui.ui.steering import Steering
 
 
@@ -23,6 +24,7 @@ class SteeredScreen(PlannedScreen):
     def __init__(self, options: Options, memory: Memory | None, desk: Desk) -> None:
         super().__init__()
         self._options = options
+        self._sharing = Sharing()
         self._desk = desk
         self._keys: Mapping[str, str] = options.config.keys
         self.steering = Steering(Settings.of(options), memory)
