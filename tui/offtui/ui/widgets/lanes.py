@@ -15,7 +15,7 @@ from offtui.monitor.sample import Sample
 from offtui.recorder.devices import device_uses, ram_use
 from offtui.units import UNKNOWN, rate_text, seconds_text, size_text
 
-NAME, SCALE = 22, 9
+NAME, SCALE = 22, 10
 """Cells left of a lane, for its name and value, and right of it, for its top."""
 ZOOMS = (60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0)
 """Seconds that can be seen at a time."""

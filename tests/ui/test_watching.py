@@ -1,0 +1,140 @@
+"""How often the machine is looked at, and the full monitor over the app."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from offtui.config import Config
+from offtui.engine.state import Phase, TurnState
+from offtui.monitor.sample import Sample
+from offtui.options import Options
+from offtui.ui.application import OfftuiApp
+from offtui.ui.ports import Ports
+from offtui.ui.screens.monitor import MonitorScreen
+from offtui.ui.widgets.line import Line
+from tests.recorder.scenes import card, sample
+from tests.ui.harness import Recorder, Screen, StillShelf, with_recorder
+
+
+class Watch:
+    """A sampler that only keeps what it was told."""
+
+    def __init__(
+        self,
+        listener: Callable[[Sample], None],
+        interval: Callable[[], float],
+        worker: Callable[[], int | None],
+        model: Callable[[], str | None],
+    ) -> None:
+        self.listener, self.interval, self.worker, self.model = listener, interval, worker, model
+        self.pokes = 0
+
+    def start(self) -> None: ...
+
+    def poke(self) -> None:
+        self.pokes += 1
+
+    def stop(self) -> None: ...
+
+
+async def test_the_machine_is_looked_at_twice_a_second_while_busy_and_seldom_while_nobody_looks() -> None:
+    watches: list[Watch] = []
+    engines: list[Recorder] = []
+
+    def watch(*given: object) -> Watch:
+        watches.append(Watch(*given))  # type: ignore[arg-type]
+        return watches[-1]
+
+    def engine(listener: object) -> Recorder:
+        engines.append(Recorder(listener))  # type: ignore[arg-type]
+        return engines[-1]
+
+    ports = Ports(engine, watch, lambda listener: StillShelf((), listener))
+    app = OfftuiApp(Options(model="/models/first.gguf", config=Config()), ports)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await Screen(app, pilot).until(lambda: bool(watches))
+        (looking,), (session,) = watches, engines
+        assert looking.interval() == 0.5, "while the first model loads"
+        pokes = looking.pokes
+        session.load()
+        await pilot.pause()
+        assert looking.interval() == 1.0
+        assert looking.pokes > pokes, "what a load took is looked at"
+        session.submit(1, (), None)  # type: ignore[arg-type]
+        session.state = session.with_phase(Phase.GENERATING, turn=TurnState(1))
+        assert looking.interval() == 0.5
+        app.post_message(events.AppBlur())
+        await Screen(app, pilot).until(lambda: looking.interval() == 5.0)
+        pokes = looking.pokes
+        app.post_message(events.AppFocus())
+        await Screen(app, pilot).until(lambda: looking.interval() == 0.5)
+        assert looking.pokes > pokes, "who comes back sees what is, and not what was five seconds ago"
+
+
+def page(screen: Screen) -> str:
+    return screen.app.screen.query_one("#full-page", Line).text
+
+
+async def test_the_full_monitor_opens_over_the_chat_and_follows() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.press("f4")
+        await screen.until(lambda: isinstance(screen.app.screen, MonitorScreen))
+        assert "4/13 layers" in page(screen)
+        screen.app._sampled(sample(50.0, card(power_w=120.0)))
+        await screen.until(lambda: "120 W" in page(screen))
+        engine.load(9)
+        await screen.until(lambda: "9/13 layers" in page(screen))
+        await screen.press("minus")
+        assert "-5 min" in page(screen)
+        await screen.press("plus", "plus")
+        assert "-1 min" in page(screen)
+        await screen.press("left")
+        assert "held" in page(screen)
+        assert " ago" in page(screen)
+        await screen.press("escape")
+        assert "now" in page(screen)
+        await screen.press("escape")
+        assert screen.app.screen is screen.app.main
+
+
+def drawn(screen: Screen) -> list[str]:
+    """The rows in which a line is drawn."""
+    return [row for row in page(screen).splitlines() if any("\u2801" <= character <= "\u28ff" for character in row)]
+
+
+async def test_the_page_that_is_held_does_not_move() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.press("f4")
+        screen.app._sampled(sample(50.0))
+        await screen.press("p")
+        await screen.until(lambda: "held" in page(screen))
+        rows = drawn(screen)
+        screen.app._sampled(sample(90.0))
+        await screen.until(lambda: screen.app.main.sample is not None and screen.app.main.sample.time == 90.0)
+        await screen.pilot.pause()
+        assert rows
+        assert drawn(screen) == rows
+        await screen.press("p")
+        await screen.until(lambda: "now" in page(screen))
+        assert drawn(screen) != rows
+
+
+async def test_the_history_is_exported_by_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.ask(f"/history {tmp_path / 'mine.json'}")
+        await screen.until(lambda: (tmp_path / "mine.json").exists())
+        assert json.loads((tmp_path / "mine.json").read_text())["marks"]
+        await screen.ask(f"/history {tmp_path / 'mine.json'}")
+        await screen.until(lambda: "there already" in screen.line("footer") or bool(screen.said()))
+        await screen.press("f4")
+        await screen.press("e")
+        await screen.until(lambda: bool(list(tmp_path.glob("offtui-*.csv"))))
