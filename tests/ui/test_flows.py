@@ -182,7 +182,12 @@ async def test_a_failed_load_says_what_and_how_to_go_back() -> None:
         await screen.until(lambda: screen.phase is Phase.CRASHED)
         role, text = screen.said()[-1]
         assert role == "error"
-        assert text.splitlines() == [OOM.message, OOM.advice, OOM.evidence, "^L loads first with 4 layers."]
+        assert text.splitlines() == [
+            OOM.message,
+            OOM.advice,
+            OOM.evidence,
+            "F6 loads what fits of it. ^L loads first with 4 layers.",
+        ]
         assert screen.said()[:2] == [("user", "why?"), ("assistant", "answer")]
         await screen.press("ctrl+l")
         assert engine.wanted[2].n_gpu_layers == 4

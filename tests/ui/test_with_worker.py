@@ -32,13 +32,13 @@ async def test_a_worker_that_dies_while_answering_leaves_everything_there() -> N
         await screen.ask("hello")
         await screen.until(lambda: screen.phase is Phase.CRASHED)
         roles = [role for role, _ in screen.said()]
-        assert roles == ["user", "assistant", "error"]
+        assert roles[:3] == ["user", "assistant", "error"]
         assert screen.said()[1][1].startswith("word0")
         assert screen.app.main.chat.transcript.entries[1].state == "stopped"
         assert screen.app.main.chat.conversation.open is None
         await screen.press("ctrl+l")
         await screen.until(lambda: screen.phase is Phase.READY)
-        assert [role for role, _ in screen.said()][:3] == roles
+        assert [role for role, _ in screen.said()][:3] == roles[:3]
 
 
 async def test_every_way_of_failing_to_load_is_told_once() -> None:
