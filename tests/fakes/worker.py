@@ -305,6 +305,9 @@ class Worker:
             self.send(Piece(turn, channel, text, i + 1, 21 + i, time.monotonic(), pack_tokens([i])))
             if len(self.copies) == 2 and i % 10 == 9:
                 self.copy()
+            if self.options.log is not None:
+                with self.options.log.open("a") as log:
+                    log.write(f"{time.time()}\n")
             if i == done:
                 self.act("piece")
             time.sleep(self.options.pause)
@@ -420,6 +423,7 @@ def main() -> None:
     parser.add_argument("--stubborn", action="store_true", help="ignore SIGTERM")
     parser.add_argument("--pieces", type=int, default=5)
     parser.add_argument("--markdown", action="store_true", help="say Markdown of all kinds, four characters at a time")
+    parser.add_argument("--log", type=Path, help="when each piece was sent is written there")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds per step")
     parser.add_argument("--die-in-copy", type=int, metavar="N", help="in the Nth copy of a first answer's cache")
     parser.add_argument("--do-layers", action="append", default=[], metavar="LAYERS:POINT:ACTION")

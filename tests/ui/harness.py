@@ -23,7 +23,7 @@ from offtui.models.shelf import ShelfView
 from offtui.monitor.sample import HostSample, Sample
 from offtui.options import Options
 from offtui.planner.view import PlanView
-from offtui.protocol.events import Loaded, Piece, TurnEnded
+from offtui.protocol.events import Loaded, Piece, Tokenized, TurnEnded
 from offtui.protocol.facts import DeviceFacts, DeviceLedger, LayerCount, ModelFacts, Timings
 from offtui.protocol.spec import LoadSpec, Message, Sampling
 from offtui.store.chats.keeper import Keeper
@@ -94,6 +94,7 @@ class Recorder:
     submitted: list[tuple[int, tuple[Message, ...], Sampling]] = field(default_factory=list)
     resumed: list[tuple[int, tuple[Message, ...]]] = field(default_factory=list)
     gone_on: list[tuple[int, int]] = field(default_factory=list)
+    counted: list[str] = field(default_factory=list)
     stops: int = 0
     state: SessionState = field(default_factory=SessionState)
 
@@ -111,6 +112,10 @@ class Recorder:
 
     def go_on(self, broken: int, turn: int) -> None:
         self.gone_on.append((broken, turn))
+
+    def count(self, number: int, text: str) -> None:
+        self.counted.append(text)
+        self.say(self.state, Tokenized(number, len(text.split())))
 
     def stop(self) -> None:
         self.stops += 1
@@ -140,10 +145,10 @@ class Recorder:
         self.say(self.with_phase(Phase.GENERATING, turn=TurnState(turn, tokens=tokens)),
                  Piece(turn, "answer", text, tokens, 20 + tokens, 1.0))  # fmt: skip
 
-    def end(self, stop: str = "end") -> None:
+    def end(self, stop: str = "end", *, tokens: int = 41) -> None:
         turn = self.submitted[-1][0]
         state = self.with_phase(Phase.READY)
-        self.say(state, TurnEnded(turn, stop, timings()))  # type: ignore[arg-type]
+        self.say(state, TurnEnded(turn, stop, replace(timings(), tokens=tokens)))  # type: ignore[arg-type]
 
 
 def loaded(spec: LoadSpec, got: int, most: int, *, device: bool, name: str = "model") -> Loaded:

@@ -40,6 +40,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     graph: str = "braille"
     """History lines: ``braille``, ``block`` or ``ascii``."""
     system_prompt: str = ""
+    when_full: Literal["stop", "drop", "larger"] = "stop"
+    """What becomes of a full context: the answer stops, the oldest turns are left out, or a larger one is loaded."""
+    notify: Literal["auto", "osc777", "osc9", "bel", "none"] = "auto"
+    """How a terminal that is not looked at is told that an answer is there."""
     keys: dict[str, str] = {}
     """Key bindings by id: ``"dial.more" = "ctrl+up"``; ``"none"`` unbinds."""
 

@@ -13,7 +13,6 @@ from typing import Literal
 
 import msgspec
 
-from offtui import paths
 from offtui.protocol.spec import Sampling
 from offtui.text import clean_line
 
@@ -57,9 +56,9 @@ class _Kept(msgspec.Struct, omit_defaults=True):
 class Manners:
     """Belongs to one thread; several offtuis may use the file."""
 
-    def __init__(self, file: Path | None = None) -> None:
-        """Keep in ``file``; ``None``: in the data folder."""
-        self._file = file or paths.data_dir() / "presets.json"
+    def __init__(self, file: Path | None) -> None:
+        """Keep in ``file``; ``None``: only as long as this lives."""
+        self._file = file
         self._own = _Kept()
         """What could not be written."""
         self.notice = ""
@@ -96,13 +95,17 @@ class Manners:
         self._change(change)
 
     def _change(self, change: Callable[[_Kept], None]) -> None:
+        file = self._file
+        if file is None:
+            change(self._own)
+            return
         try:
-            with self._alone():
+            with _alone(file):
                 kept = self._read()
                 change(kept)
-                fresh = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+                fresh = file.with_name(f"{file.name}.{os.getpid()}")
                 fresh.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1))
-                os.replace(fresh, self._file)
+                os.replace(fresh, file)
             self._own = _Kept()
             self.notice = ""
         except (OSError, UnicodeEncodeError) as error:
@@ -112,25 +115,27 @@ class Manners:
 
     def _read(self) -> _Kept:
         kept = _Kept()
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if self._file is not None:
             try:
                 kept = msgspec.json.decode(self._file.read_bytes(), type=_Kept)
             except (FileNotFoundError, NotADirectoryError):
-                raise
+                pass  # nothing is kept yet
             except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
                 self.notice = f"{clean_line(str(self._file), 200)} cannot be read: {clean_line(str(error), 120)}."
         for name in _Kept.__struct_fields__:
             getattr(kept, name).update(getattr(self._own, name))
         return kept
 
-    @contextlib.contextmanager
-    def _alone(self) -> Generator[None]:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._file.with_name(f"{self._file.name}.lock"), "wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if self._file.exists() and not _is_ours(self._file):
-                os.replace(self._file, self._file.with_name(f"{self._file.name}.damaged"))
-            yield
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Generator[None]:
+    """No other offtui writes meanwhile; a file that is none of ours is set aside."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file.with_name(f"{file.name}.lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if file.exists() and not _is_ours(file):
+            os.replace(file, file.with_name(f"{file.name}.damaged"))
+        yield
 
 
 def _is_ours(file: Path) -> bool:

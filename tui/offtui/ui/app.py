@@ -104,6 +104,8 @@ def _prepare_environment() -> None:
 
 
 def _ports(options: Options) -> "Ports":
+    from offtui import paths
+    from offtui.store.manners import Manners
     from offtui.store.remembered import Remembered
     from offtui.ui.ports import Ports
 
@@ -128,7 +130,6 @@ def _ports(options: Options) -> "Ports":
         return Sampler(listener, interval, worker, model)
 
     def library(listener: "Callable[[ShelfView], None]") -> "Shelving":
-        from offtui import paths
         from offtui.gguf.library import default_folders
         from offtui.models.shelf import Shelf
 
@@ -155,7 +156,8 @@ def _ports(options: Options) -> "Ports":
 
         return HubDesk(listener)
 
-    return Ports(engine, watch, library, planner, Remembered(), chats, hub=hub, telling=telling)
+    manners = Manners(paths.data_dir() / "presets.json")
+    return Ports(engine, watch, library, planner, Remembered(), chats, hub=hub, telling=telling, manners=manners)
 
 
 class _Signals:

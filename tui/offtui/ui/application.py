@@ -17,7 +17,7 @@ from offtui.protocol.events import Hello, Loaded, Piece, TurnEnded
 from offtui.protocol.spec import LoadSpec, Placement
 from offtui.recorder.devices import mapped_file
 from offtui.recorder.tape import Tape
-from offtui.ui import clipboard, themes
+from offtui.ui import attention, clipboard, themes
 from offtui.ui.bridge import Mailbox
 from offtui.ui.commands import quit_binding
 from offtui.ui.keys import keymap, keys_under
@@ -81,7 +81,7 @@ class OfftuiApp(App[None], inherit_bindings=False):
         worn = theme or themes.load(options.config.theme)
         self.register_theme(worn)
         self.theme = worn.name
-        self.main = MainScreen(options, self, self._mailbox.take, self._tape, ports.memory)
+        self.main = MainScreen(options, self, self._mailbox.take, self._tape, ports.memory, ports.manners)
 
     def get_default_screen(self) -> MainScreen:
         """The main screen."""
@@ -230,6 +230,15 @@ class OfftuiApp(App[None], inherit_bindings=False):
         worn = themes.load(theme)
         self.register_theme(worn)
         self.theme = worn.name
+
+    def themes(self) -> list[str]:
+        """Names of all themes."""
+        return sorted(themes.theme_files())
+
+    def call(self, text: str) -> None:
+        """Call for attention, if nobody looks at the terminal."""
+        if not self.app_focus and self._driver is not None:
+            self._driver.write(attention.sequence(self._options.config.notify, text))
 
     def copy(self, text: str) -> str:
         """Copy to the clipboard; a word about where it went."""

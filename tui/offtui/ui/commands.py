@@ -13,6 +13,7 @@ from offtui.ui.command import Command, Situation, Where, busy, can_fit, can_go_o
 from offtui.ui.full_commands import FULL
 from offtui.ui.hub_commands import HUB
 from offtui.ui.message_commands import MESSAGE_COMMANDS
+from offtui.ui.writing_commands import WRITING_COMMANDS
 
 COMMANDS: tuple[Command, ...] = (
     Command(id="prompt.send", title="Send the question", keys=("enter",), where=Where.PROMPT, footer="send"),
@@ -202,6 +203,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="chat.down", title="Row down", keys=("shift+down",), action="scroll_chat('down')"),
     Command(id="chat.first", title="First row", keys=("g",), action="screen.scroll_chat('home')", where=Where.CHAT),
     Command(id="chat.last", title="Last row", keys=("G",), action="screen.scroll_chat('end')", where=Where.CHAT),
+    *WRITING_COMMANDS,
     Command(id="set.ctx", title="Tokens of context", slash="ctx", argument="N | auto"),
     Command(id="set.kv", title="Type of the KV cache", slash="kv", argument="TYPE | K/V | auto"),
     Command(id="set.fa", title="Flash attention", slash="fa", argument="on | off | auto"),

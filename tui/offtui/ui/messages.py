@@ -75,6 +75,14 @@ class TurnAsked(Message):
 
 
 @dataclass
+class CountWanted(Message):
+    """Intent: the tokens of this text."""
+
+    number: int
+    text: str
+
+
+@dataclass
 class ChatsSaid(Message):
     """Saving the chats does not work, or works again."""
 

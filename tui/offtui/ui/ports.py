@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from offtui.planner.view import NoPlan, PlanView
     from offtui.recorder.tape import Tape
     from offtui.store.chats.keeper import Keeper
+    from offtui.store.manners import Manners
     from offtui.store.remembered import LoadTime
 
 Listener = Callable[[SessionState, Occurrence], None]
@@ -40,6 +41,10 @@ class Engine(Protocol):
 
     def go_on(self, broken: int, turn: int) -> None:
         """Have the turn that broke off go on under another number."""
+        ...
+
+    def count(self, number: int, text: str) -> None:
+        """Have the tokens of a text counted; ``Tokenized`` comes back if a model is up."""
         ...
 
     def stop(self) -> None:
@@ -157,6 +162,10 @@ class Telling(Protocol):
 class Desk(Protocol):
     """What the main screen asks of the app it is shown by."""
 
+    def themes(self) -> Sequence[str]:
+        """Names of all themes."""
+        ...
+
     def wear(self, theme: str) -> None:
         """Put a theme on.
 
@@ -171,6 +180,10 @@ class Desk(Protocol):
 
     def hub(self) -> "HubDesk | None":
         """What searches the hub and downloads; made when it is first asked for. ``None``: there is none."""
+        ...
+
+    def call(self, text: str) -> None:
+        """Call for attention, if nobody looks at the terminal."""
         ...
 
     def study(self, spec: LoadSpec | None) -> None:
@@ -202,3 +215,5 @@ class Ports:
     """``None``: there is no hub."""
     telling: "Callable[[Tape, Callable[[], tuple[SessionState, int | None]]], Telling] | None" = None
     """What happens, the state and the worker's pid; ``None``: nobody is told."""
+    manners: "Manners | None" = None
+    """Presets, and what is chosen for models and chats. ``None``: nothing of that is kept beyond the run."""

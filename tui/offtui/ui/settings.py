@@ -89,23 +89,8 @@ class Settings(msgspec.Struct, frozen=True):
         """A size, ``8GiB``, or ``off``."""
         return self._load(vram_budget=None if text in ("off", AUTO) else parse_size(text))
 
-    def with_temperature(self, text: str) -> "Settings":
-        """``auto`` or 0…10."""
-        return self._sample(temperature=None if text == AUTO else _decimal(text, "temp", 0, 10))
-
-    def with_seed(self, text: str) -> "Settings":
-        """``auto`` or a whole number."""
-        return self._sample(seed=None if text == AUTO else _whole(text, "seed", 0, 2**32 - 1))
-
-    def with_max_tokens(self, text: str) -> "Settings":
-        """``auto`` or a whole number."""
-        return self._sample(max_tokens=None if text == AUTO else _whole(text, "max-tokens", 1, 2**24))
-
     def _load(self, **changes: object) -> "Settings":
         return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, **changes))
-
-    def _sample(self, **changes: float | int | None) -> "Settings":
-        return msgspec.structs.replace(self, sampling=msgspec.structs.replace(self.sampling, **changes))
 
 
 def parse_layers(text: str, layers: LayerCount | None) -> int | None:
@@ -151,13 +136,3 @@ def _whole(text: str, name: str, low: int, high: int) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 12 or not low <= int(text) <= high:
         raise UsageError(f"/{name} takes auto or a whole number {low}…{high}, not {clean_line(text, 40)!r}.")
     return int(text)
-
-
-def _decimal(text: str, name: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not low <= value <= high:
-        raise UsageError(f"/{name} takes auto or a number {low:g}…{high:g}, not {clean_line(text, 40)!r}.")
-    return value

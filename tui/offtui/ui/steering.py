@@ -12,7 +12,7 @@ from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
 from offtui.errors import UsageError
 from offtui.protocol.events import Loaded, LoadFailed
 from offtui.protocol.facts import Failure
-from offtui.protocol.spec import LoadSpec, Message, Placement, Strategy
+from offtui.protocol.spec import LoadSpec, Message, Placement, Sampling, Strategy
 from offtui.store.remembered import LoadTime, applied
 from offtui.ui import wording
 from offtui.ui.ports import Engine, Memory
@@ -165,22 +165,11 @@ class Steering:
         Raises:
             UsageError: the value cannot be meant.
         """
-        if command in _OF_THE_LOAD:
-            word, change = _OF_THE_LOAD[command]
-            settings = change(self.settings, text)
-            price = self._price(settings.spec)
-            self._want(settings)
-            return " · ".join(part for part in (f"{word}: {text}", price) if part)
-        match command:
-            case "set.temp":
-                self.settings = self.settings.with_temperature(text)
-            case "set.seed":
-                self.settings = self.settings.with_seed(text)
-            case "set.max_tokens":
-                self.settings = self.settings.with_max_tokens(text)
-            case _:
-                raise ValueError(command)
-        return f"{command.removeprefix('set.')}: {text}, from the next answer on"
+        word, change = _OF_THE_LOAD[command]
+        settings = change(self.settings, text)
+        price = self._price(settings.spec)
+        self._want(settings)
+        return " · ".join(part for part in (f"{word}: {text}", price) if part)
 
     def go_back(self) -> None:
         """The load that ``way_back_name`` names."""
@@ -208,6 +197,15 @@ class Steering:
         """A question."""
         if self._engine is not None:
             self._engine.submit(turn, messages, self.settings.sampling)
+
+    def sample(self, sampling: Sampling) -> None:
+        """How the next answers are written."""
+        self.settings = msgspec.structs.replace(self.settings, sampling=sampling)
+
+    def count(self, number: int, text: str) -> None:
+        """Have the tokens of a text counted."""
+        if self._engine is not None:
+            self._engine.count(number, text)
 
     def resume(self, turn: int, messages: Sequence[Message]) -> None:
         """An answer that broke off: the last message, which goes on."""

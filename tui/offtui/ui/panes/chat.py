@@ -13,18 +13,22 @@ from textual.widgets import TextArea
 
 from offtui.engine.moves import Moving
 from offtui.engine.state import Broken, Occurrence, Phase, SessionState, TurnBroken, WorkerEnded
-from offtui.protocol.events import Loaded, LoadFailed, Piece, TurnEnded, TurnFailed
+from offtui.errors import UsageError
+from offtui.protocol.events import Loaded, LoadFailed, Piece, Tokenized, TurnEnded, TurnFailed
 from offtui.protocol.facts import Failure
 from offtui.store.chats.values import Chat
 from offtui.text import clean_line
 from offtui.ui import wording
+from offtui.ui.attachments import expanded
 from offtui.ui.commands import BY_ID, Where, bindings
 from offtui.ui.conversation import Conversation, Said
+from offtui.ui.drafting import Drafting
 from offtui.ui.keys import keys_of
-from offtui.ui.messages import ModelNeeded, SlashTyped, TurnAsked
+from offtui.ui.messages import CountWanted, Flashed, ModelNeeded, SlashTyped, TurnAsked
 from offtui.ui.moving import MoveTale, broken_text
+from offtui.ui.panes.above import above, weight
 from offtui.ui.panes.welcome import welcome
-from offtui.ui.slash import hints, is_slash
+from offtui.ui.slash import is_slash
 from offtui.ui.talking import Talk
 from offtui.ui.transcript import Messages
 from offtui.ui.widgets.line import Line
@@ -60,6 +64,8 @@ class ChatPane(Vertical):
         self._put_aside = ""
         """What was typed before."""
         self._draft_timer: Timer | None = None
+        self.drafting = Drafting(self.set_timer, self._count, self._paint_above)
+        self._weight = ""
 
     def compose(self) -> ComposeResult:
         """From the top down."""
@@ -99,9 +105,13 @@ class ChatPane(Vertical):
 
     # The prompt
 
+    def _count(self, number: int, text: str) -> None:
+        self.post_message(CountWanted(number, text))
+
     def on_text_area_changed(self, message: TextArea.Changed) -> None:
         """While a command is typed, say which there are; keep what is typed."""
         message.stop()
+        self.drafting.changed(self.prompt.text)
         self._paint_above()
         if self._draft_timer is None:
             self._draft_timer = self.set_timer(DRAFT_SECONDS, self.keep_draft)
@@ -125,7 +135,10 @@ class ChatPane(Vertical):
         if is_slash(text):
             self.post_message(SlashTyped(text))
         elif text.strip():
-            self.ask(text.removeprefix("/") if text.startswith("//") else text)
+            try:
+                self.ask(expanded(text.removeprefix("/") if text.startswith("//") else text))
+            except UsageError as error:
+                self.post_message(Flashed(str(error), "$error"))
 
     def ask(self, question: str) -> None:
         """Ask now, later, or not yet: with no model up and none coming the text stays in the prompt."""
@@ -194,15 +207,17 @@ class ChatPane(Vertical):
         if said is not None and self._is_idle() and (said.role == "user" or said.parent is not None):
             self._asked(self.talk.again(said))
 
-    def go_on(self) -> bool:
-        """Have the last answer, which broke off, written on; whether it can be."""
+    def go_on(self, *, after_end: bool = False) -> bool:
+        """Have the last answer, which broke off, written on; whether it can be. ``after_end``: even if it did not."""
         branch = self.conversation.branch
         said = branch[-1] if branch else None
         broken = self.session.broken
         if broken is not None and said is not None and self._is_of(broken, said):
             self.post_message(TurnAsked(self.talk.go_on(said), go_on=True, broken=broken.turn))
             return True
-        if not self._is_idle() or said is None or said.role != "assistant" or not said.text or said.state == "done":
+        if not self._is_idle() or said is None or said.role != "assistant" or not said.text:
+            return False
+        if said.state == "done" and not after_end:
             return False
         self.post_message(TurnAsked(self.talk.go_on(said), go_on=True))
         return True
@@ -268,15 +283,7 @@ class ChatPane(Vertical):
 
     def scroll_transcript(self, rows: str) -> None:
         """Scroll by ``page_up``, ``page_down``, ``up``, ``down``, or to the ``home`` or ``end``."""
-        transcript = self.transcript
-        {
-            "page_up": transcript.action_page_up,
-            "page_down": transcript.action_page_down,
-            "up": transcript.action_scroll_up,
-            "down": transcript.action_scroll_down,
-            "home": transcript.action_scroll_home,
-            "end": transcript.action_scroll_end,
-        }[rows]()
+        getattr(self.transcript, f"action_{rows}" if rows.startswith("page") else f"action_scroll_{rows}")()
 
     # The app's own voice
 
@@ -315,6 +322,9 @@ class ChatPane(Vertical):
                         self.fail(failure)
                 case Loaded():
                     self._loaded(occurrence)
+                    self.drafting.again()
+                case Tokenized():
+                    self.drafting.hear(occurrence)
                 case LoadFailed(failure=failure):
                     self._broken(failure, way_back)
                 case WorkerEnded(failure=failure):
@@ -371,26 +381,20 @@ class ChatPane(Vertical):
             self._told = failure
             self.fail(failure, way_back)
 
+    def on_markable_transcript_marking_changed(self) -> None:
+        """Say which keys there are."""
+        self._paint_above()
+
     def _paint_above(self) -> None:
-        """The row above the prompt: the commands that what is typed may become, else what waits."""
-        line = self.query_one("#above", Line)
-        waiting, commands = self.conversation.waiting, hints(self.prompt.text)
-        if commands:
-            names = [
-                Content.assemble((f"/{command.slash}", "$primary"), (f" {command.argument}".rstrip(), "$quiet"))
-                for command in commands
-            ]
-            line.show_lines([Content("  ").join(names)])
-        elif self._editing is not None:
-            line.show_lines(
-                [
-                    Content.assemble(
-                        ("Editing a question", "$accent"), (" · Enter asks it anew · Esc gives up", "$quiet")
-                    )
-                ]
-            )
-        elif waiting:
-            count = (f"{len(waiting)} waiting", "$accent")
-            line.show_lines([Content.assemble(count, (f" · next: {clean_line(waiting[0], 200)}", "$quiet"))])
-        else:
-            line.show_lines([])
+        """The row above the prompt, and the weight of the draft in its border."""
+        editing, marking = self._editing is not None, self.transcript.marking
+        waiting = self.conversation.waiting
+        self.query_one("#above", Line).show_lines(
+            above(self.prompt, self.drafting, waiting, editing=editing, marking=marking)
+        )
+        loaded = self.session.loaded
+        left = None if loaded is None else loaded.n_ctx - self.session.n_past
+        text = weight(self.drafting.tokens, left)
+        if text.plain != self._weight:
+            self._weight = text.plain
+            self.prompt.border_subtitle = Content.assemble(text)  # pyright: ignore[reportAttributeAccessIssue] -- Textual takes one

@@ -10,6 +10,7 @@ from offtui.protocol.spec import Placement
 from offtui.recorder.devices import DeviceUse, device_uses
 from offtui.text import clean_line
 from offtui.ui import moving, wording
+from offtui.ui.context import is_nearly_full
 from offtui.ui.widgets.draw import progress_bar, small_bar
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.strip import Split
@@ -160,7 +161,8 @@ def _parts(state: SessionState, sample: Sample | None, draft: Split | None) -> l
     elif rate is not None:
         parts.append((2, Content(f"{rate_text(rate)} t/s")))
     if state.loaded is not None:
-        parts.append((4, Content(f"ctx {count_text(state.n_past)}/{count_text(state.loaded.n_ctx)}")))
+        used = f"ctx {count_text(state.n_past)}/{count_text(state.loaded.n_ctx)}"
+        parts.append((4, Content.styled(used, "$warning bold" if is_nearly_full(state) else "")))
     return parts
 
 

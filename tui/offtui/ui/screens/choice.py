@@ -47,8 +47,16 @@ class ChoiceScreen(ModalScreen[str | None]):
         ("up", "move(-1)", "Up"),
     ]
 
-    def __init__(self, title: str, choices: list[Choice]) -> None:
+    def __init__(self, title: str, choices: list[Choice], *, by_number: bool = False) -> None:
+        """A list.
+
+        Args:
+            title: above it.
+            choices: the rows.
+            by_number: whether the ids are numbers, and typing one chooses it.
+        """
         super().__init__()
+        self._by_number = by_number
         self._title = title
         self._choices = choices
         self._shown = choices
@@ -71,7 +79,12 @@ class ChoiceScreen(ModalScreen[str | None]):
         self.call_after_refresh(self._fill)
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """Filter."""
+        """Filter, or choose the row of that number."""
+        if self._by_number and any(choice.id == message.value for choice in self._choices):
+            more = any(choice.id != message.value and choice.id.startswith(message.value) for choice in self._choices)
+            if not more:
+                self.dismiss(message.value)
+                return
         words = message.value.casefold().removeprefix("/").split()
         self._shown = [
             choice

@@ -15,6 +15,7 @@ from offtui.options import Options
 from offtui.protocol.events import Piece, TurnEnded
 from offtui.recorder.devices import has_device
 from offtui.recorder.tape import Tape
+from offtui.store.manners import Manners
 from offtui.ui import messages, slash
 from offtui.ui.arming import Arming
 from offtui.ui.bridge import Mail
@@ -30,8 +31,8 @@ from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Memory, Shelving
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
-from offtui.ui.screens.hubbed import HubbedScreen
 from offtui.ui.screens.places import place_of
+from offtui.ui.screens.writing import WritingScreen
 from offtui.ui.themes import theme_files
 from offtui.ui.transcript import Transcript
 from offtui.ui.widgets.prompt import Prompt
@@ -42,7 +43,7 @@ FIGURES = 0.4
 """Seconds that figures about a running answer stay: each time, every pane is told."""
 
 
-class MainScreen(HubbedScreen):
+class MainScreen(WritingScreen):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
@@ -55,8 +56,9 @@ class MainScreen(HubbedScreen):
         take_mail: Callable[[], Mail | None],
         tape: Tape,
         memory: Memory | None = None,
+        manners: Manners | None = None,
     ) -> None:
-        super().__init__(options, tape, memory, desk)
+        super().__init__(options, tape, memory, desk, manners or Manners(None))
         self._take_mail = take_mail
         self._quitting = Arming()
         self._figures_due = 0.0
@@ -113,6 +115,7 @@ class MainScreen(HubbedScreen):
             return
         self.chat.hear(mail.occurrences, self.way_back(), self.way_to_fit())
         self.session = mail.state
+        self.heed(mail.state, mail.occurrences)
 
     def _is_only_progress(self, mail: Mail) -> bool:
         """Nothing but more of the answer, and the figures about it were shown a moment ago."""
@@ -195,6 +198,8 @@ class MainScreen(HubbedScreen):
                 self.export_chat(argument)
             case "app.theme" if argument:
                 self._desk.wear(argument)
+            case id if self.set_value(id, argument):
+                pass
             case id if id.startswith("set."):
                 self.flash(self.steering.set(id, argument), "$primary")
             case _:

@@ -43,9 +43,11 @@ class Scope:
 class MannerScreen(ModalScreen[tuple[Manner, ...] | None]):
     """Dismisses with what is chosen for each scope; with ``None`` where nothing is to change."""
 
+    AUTO_FOCUS = "#manner-temperature"
+
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "Back"),
-        ("f4", "apply", "Apply"),
+        ("f7", "apply", "Apply"),
         ("ctrl+s", "name_preset", "Keep"),
         ("down", "app.focus_next", "Down"),
         ("up", "app.focus_previous", "Up"),
@@ -103,7 +105,6 @@ class MannerScreen(ModalScreen[tuple[Manner, ...] | None]):
         """Fill the fields."""
         self.query_one("#manner-name", Input).display = False
         self._fill(self._scopes[0].manner)
-        self.query_one("#manner-temperature", Input).focus()
 
     # Keys
 

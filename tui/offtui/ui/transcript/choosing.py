@@ -5,13 +5,13 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from offtui.ui.transcript.grid import Line, Run
+from offtui.ui.transcript.marking import MarkableTranscript
 from offtui.ui.transcript.model import Entry
-from offtui.ui.transcript.widget import Transcript
 
 _SAID = ("user", "assistant")
 
 
-class Messages(Transcript, inherit_bindings=False):
+class Messages(MarkableTranscript, inherit_bindings=False):
     """One message at most is chosen; its bar is thick. Left and right are the owner's: nothing here is wider."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
