@@ -6,21 +6,19 @@ goes on with what it has.
 
 import contextlib
 import os
-import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from offtui import paths
 from offtui.gguf.facts import FileFacts
 from offtui.gguf.header import Header
-from offtui.store.database import is_damage, open_database, set_aside
+from offtui.store.kept import Kept
 from offtui.store.measurements import FileId
-from offtui.text import clean_line
 
 MAX_HEADERS = 2000
 """Kept whole; packed, one takes some ten KiB."""
@@ -36,8 +34,6 @@ CREATE TABLE hashes (
 ) WITHOUT ROWID;
 CREATE TABLE downloads (id TEXT PRIMARY KEY, added REAL NOT NULL, job BLOB NOT NULL) WITHOUT ROWID;
 """
-
-T = TypeVar("T")
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -55,7 +51,7 @@ class Recorded(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Catalogue:
+class Catalogue(Kept):
     """The database of one user's model files."""
 
     def __init__(self, file: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
@@ -65,20 +61,8 @@ class Catalogue:
             file: of the database; ``None``: in the data folder.
             clock: seconds since 1970.
         """
-        self._file = file or paths.data_dir() / "models.db"
+        super().__init__(file or paths.data_dir() / "models.db", "known of models", _TABLES)
         self._clock = clock
-        self._notices: list[str] = []
-        self._connection: sqlite3.Connection
-        self._open()
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What went wrong so far, a sentence each."""
-        return tuple(self._notices)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
 
     # Facts and headers
 
@@ -191,47 +175,3 @@ class Catalogue:
                     self._connection.execute("DELETE FROM downloads WHERE id = ?", (id,))
 
         self._write(write)
-
-    # The file
-
-    def _open(self) -> None:
-        self._connection, notice = open_database(self._file, _TABLES, "learned of models")
-        if notice:
-            self._say(notice)
-
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        return self._try(lambda: self._connection.execute(query, values).fetchall(), [])
-
-    def _write(self, write: Callable[[], object]) -> None:
-        def transaction() -> None:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                write()
-            except BaseException:  # whatever it was, the transaction must not stay open
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
-        self._try(transaction, None)
-
-    def _try(self, work: Callable[[], T], otherwise: T) -> T:
-        """``work``, once more on a new file where the old one turned out damaged; ``otherwise`` where it cannot be."""
-        try:
-            return work()
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                self._say(f"What is known of models cannot be kept or read now: {clean_line(str(error), 200)}.")
-                return otherwise
-        self._connection.close()
-        with contextlib.suppress(OSError):  # gone already, or not ours to rename: opening says what is left of it
-            self._say(f"The list of models was damaged and is kept as {set_aside(self._file).name}; another is begun.")
-        self._open()
-        try:
-            return work()
-        except sqlite3.Error as error:
-            self._say(f"What is known of models cannot be kept or read now: {clean_line(str(error), 200)}.")
-            return otherwise
-
-    def _say(self, notice: str) -> None:
-        if notice not in self._notices:
-            self._notices.append(notice)

@@ -15,7 +15,7 @@ VERSION = 1
 PATIENCE = 2.0
 """Seconds to wait for another offtui that writes."""
 
-_TABLES = """
+TABLES = """
 CREATE TABLE headers (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used REAL NOT NULL, header BLOB NOT NULL
 ) WITHOUT ROWID;
@@ -45,7 +45,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(_DAMAGE)
 
 
-def open_database(file: Path, tables: str = _TABLES, what: str = "measured") -> tuple[sqlite3.Connection, str]:
+def open_database(file: Path, tables: str = TABLES, what: str = "measured") -> tuple[sqlite3.Connection, str]:
     """A connection to ``file``, and a sentence where something is wrong with it; ``""`` where nothing is.
 
     A damaged file is set aside and a new one begun. Where the file cannot be written, or is another version's, what

@@ -4,27 +4,22 @@ One ``Store`` belongs to one thread. It never raises for what is wrong with its 
 on with what it has.
 """
 
-import contextlib
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import msgspec
 
 from offtui import paths
 from offtui.gguf.header import Header
-from offtui.store.database import is_damage, open_database, set_aside
-from offtui.text import clean_line
+from offtui.store.kept import Kept
 
 MAX_HEADERS = 200
 """Kept; the one unused for longest goes first. A header takes a hundred KiB or so."""
 MAX_POINTS = 400
 """Read for one model, devices and settings, newest first."""
-
-T = TypeVar("T")
 
 
 class FileId(msgspec.Struct, frozen=True):
@@ -83,7 +78,7 @@ class Residual(msgspec.Struct, frozen=True):
     got: int
 
 
-class Store:
+class Store(Kept):
     """The database of one machine's user."""
 
     def __init__(self, file: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
@@ -93,20 +88,8 @@ class Store:
             file: of the database; ``None``: in the data folder.
             clock: seconds since 1970.
         """
-        self._file = file or paths.data_dir() / "measurements.db"
+        super().__init__(file or paths.data_dir() / "measurements.db", "measured")
         self._clock = clock
-        self._notices: list[str] = []
-        self._connection: sqlite3.Connection
-        self._open()
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What went wrong so far, a sentence each."""
-        return tuple(self._notices)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
 
     def header(self, path: str) -> Header | None:
         """The header of the file at ``path``, if it was read before and no part of it has changed since."""
@@ -229,45 +212,6 @@ class Store:
             [],
         )
         return {str(device): float(value) for device, value in rows}
-
-    def _open(self) -> None:
-        self._connection, notice = open_database(self._file)
-        if notice:
-            self._say(notice)
-
-    def _write(self, write: Callable[[], object]) -> None:
-        def transaction() -> None:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                write()
-            except BaseException:  # whatever it was, the transaction must not stay open
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
-        self._try(transaction, None)
-
-    def _try(self, work: Callable[[], T], otherwise: T) -> T:
-        """``work``, once more on a new file where the old one turned out damaged; ``otherwise`` where it cannot be."""
-        try:
-            return work()
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                self._say(f"What was measured cannot be kept or read now: {clean_line(str(error), 200)}.")
-                return otherwise
-        self._connection.close()
-        with contextlib.suppress(OSError):  # gone already, or not ours to rename: opening says what is left of it
-            self._say(f"The measurements were damaged and are kept as {set_aside(self._file).name}; they begin anew.")
-        self._open()
-        try:
-            return work()
-        except sqlite3.Error as error:
-            self._say(f"What was measured cannot be kept or read now: {clean_line(str(error), 200)}.")
-            return otherwise
-
-    def _say(self, notice: str) -> None:
-        if notice not in self._notices:
-            self._notices.append(notice)
 
 
 def _columns(of: Circumstances) -> tuple[object, ...]:
