@@ -326,6 +326,7 @@ def test_this_machine_as_json(tmp_path: Path) -> None:
     folders = {folder["path"]: folder["exists"] for folder in answer["folders"]}
     assert folders[f"{tmp_path}/.cache/huggingface/hub"] is True
     assert folders[f"{tmp_path}/.lmstudio/models"] is False
+    assert folders[f"{tmp_path}/.ollama/models"] is False
 
 
 def test_this_machine_as_text(tmp_path: Path) -> None:

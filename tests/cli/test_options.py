@@ -118,6 +118,7 @@ def test_a_budget_is_a_size():
     assert parse("--vram-budget", "8GiB").load_spec().vram_budget == 8 * 2**30
     assert parse(config=Config(vram_budget="512MiB")).load_spec().vram_budget == 512 * 2**20
     assert parse("--vram-budget", "1G", config=Config(vram_budget="512MiB")).vram_budget == 2**30
+    assert parse("--vram-budget", "0", config=Config(vram_budget="512MiB")).load_spec().vram_budget == 0
     with pytest.raises(UsageError, match="is not a size"):
         parse("--vram-budget", "much")
     with pytest.raises(UsageError, match="vram_budget"):

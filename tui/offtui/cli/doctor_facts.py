@@ -15,7 +15,7 @@ import msgspec
 from offtui import config
 from offtui.engine.child import WORKER_COMMAND
 from offtui.errors import UsageError
-from offtui.gguf.library import cache_folders, default_folders
+from offtui.gguf.caches import Source, cache_folders, default_folders
 from offtui.monitor.amdgpu import AmdGpu
 from offtui.monitor.nvml import Nvml
 from offtui.monitor.pci import GpuDevice, Maker, gpu_devices
@@ -28,7 +28,13 @@ DEADLINE = 20.0
 """Seconds for a worker to say what llama.cpp has; starting a GPU's driver may take several."""
 DRIVER_DEADLINE = 5.0
 
-_SOURCES = {"huggingface": "Hugging Face", "lmstudio": "LM Studio", "llama.cpp": "llama.cpp", "folder": "config.toml"}
+_SOURCES: dict[Source, str] = {
+    "huggingface": "Hugging Face",
+    "lmstudio": "LM Studio",
+    "llama.cpp": "llama.cpp",
+    "ollama": "Ollama",
+    "folder": "config.toml",
+}
 
 
 class Llama(msgspec.Struct, frozen=True):

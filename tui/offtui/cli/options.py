@@ -95,7 +95,7 @@ def options_from(arguments: argparse.Namespace, config: Config) -> Options:
         load=not getattr(arguments, "no_load", False),
         rpc=tuple(dict.fromkeys([*_checked("rpc", parse_endpoint, config.rpc), *(arguments.rpc or ())])),
         n_ctx=arguments.ctx or config.n_ctx,
-        vram_budget=arguments.vram_budget or _config_budget(config),
+        vram_budget=_config_budget(config) if arguments.vram_budget is None else arguments.vram_budget,
         sampling=Sampling(temperature=arguments.temp, seed=arguments.seed, max_tokens=arguments.max_tokens),
         config=config,
         told=_told(n_gpu_layers=arguments.n_gpu_layers, n_ctx=arguments.ctx, placement=arguments.placement),
