@@ -1,0 +1,149 @@
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from offtui.hub.names import Offer
+from offtui.hub.wire import RemoteFile
+from offtui.models.downloads import Downloads, Job, job_of
+from offtui.models.meter import Meter
+from offtui.store.catalogue import Catalogue
+from tests.fakes.hub import COMMIT, FakeFile, FakeHub, FakeRepo
+
+MIB = 1 << 20
+BODY = b"GGUF" + random.Random(1).randbytes(2 * MIB)
+
+
+class Watcher:
+    """Downloads, and what they tell."""
+
+    def __init__(self) -> None:
+        self.jobs: tuple[Job, ...] = ()
+        self.news = threading.Condition()
+        self.downloads = Downloads(self.hear)
+
+    def hear(self, jobs: tuple[Job, ...]) -> None:
+        with self.news:
+            self.jobs = jobs
+            self.news.notify_all()
+
+    def until(self, predicate: Callable[[tuple[Job, ...]], bool], seconds: float = 60.0) -> tuple[Job, ...]:
+        deadline = time.monotonic() + seconds
+        with self.news:
+            while not predicate(self.jobs):
+                if not self.news.wait(max(deadline - time.monotonic(), 0)):
+                    raise AssertionError(f"never: {self.jobs}")
+            return self.jobs
+
+
+@pytest.fixture
+def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(home / "hf"))
+    with FakeHub() as fake:
+        monkeypatch.setenv("HF_ENDPOINT", fake.url)
+        fake.repos["o/r"] = FakeRepo({f"m{n}.gguf": FakeFile(BODY + bytes([n])) for n in range(3)})
+        yield fake
+
+
+@pytest.fixture
+def watcher(hub: FakeHub) -> Iterator[Watcher]:
+    made = Watcher()
+    yield made
+    made.downloads.close()
+
+
+def job(hub: FakeHub, name: str) -> Job:
+    file = hub.repos["o/r"].files[name]
+    remote = RemoteFile(name=name, bytes=file.size, sha256=file.sha256)
+    return job_of("o/r", COMMIT, Offer(name, "", "model", (remote,)))
+
+
+def states(jobs: tuple[Job, ...]) -> list[str]:
+    return [job.state for job in jobs]
+
+
+def test_several_come_one_after_another_and_their_hashes_are_recorded(hub: FakeHub, watcher: Watcher) -> None:
+    for n in range(3):
+        watcher.downloads.add(job(hub, f"m{n}.gguf"))
+        watcher.downloads.add(job(hub, f"m{n}.gguf"))
+    done = watcher.until(lambda jobs: states(jobs) == ["done"] * 3)
+    catalogue = Catalogue()
+    for one in done:
+        assert Path(one.paths[0]).stat().st_size == one.total
+        recorded = catalogue.hash(one.paths[0])
+        assert recorded is not None
+        assert recorded.sha256 == one.files[0].sha256
+    assert catalogue.downloads() == {}
+    catalogue.close()
+
+
+def test_holding_keeps_what_came_and_giving_up_deletes_it(hub: FakeHub, watcher: Watcher, home: Path) -> None:
+    hub.fail("slow", "m0", rate=MIB // 2, times=1)
+    one = job(hub, "m0.gguf")
+    watcher.downloads.add(one)
+    watcher.until(lambda jobs: bool(jobs) and jobs[0].done > 100_000)
+    watcher.downloads.pause(one.id)
+    watcher.until(lambda jobs: states(jobs) == ["paused"])
+    parts = list((home / "hf").rglob("*.incomplete"))
+    assert parts
+    watcher.downloads.cancel(one.id)
+    watcher.until(lambda jobs: jobs == ())
+    deadline = time.monotonic() + 30
+    while list((home / "hf").rglob("*.incomplete")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_process_that_is_killed_is_started_anew_and_goes_on(hub: FakeHub, watcher: Watcher) -> None:
+    hub.fail("slow", "m0", rate=MIB, times=1)
+    watcher.downloads.add(job(hub, "m0.gguf"))
+    watcher.until(lambda jobs: bool(jobs) and jobs[0].done > 100_000)
+    pid = watcher.downloads._client.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    watcher.until(lambda jobs: states(jobs) == ["done"])
+    assert hub.sent["m0.gguf"] < len(BODY) + 2 * MIB
+
+
+def test_what_cannot_be_had_fails_and_the_next_comes(hub: FakeHub, watcher: Watcher) -> None:
+    hub.fail("status", "m0", status=404, times=5)
+    for n in range(2):
+        watcher.downloads.add(job(hub, f"m{n}.gguf"))
+    first, _ = watcher.until(lambda jobs: states(jobs) == ["failed", "done"])
+    assert "is not there" in first.why
+    hub.faults.clear()
+    watcher.downloads.resume(first.id)
+    watcher.until(lambda jobs: states(jobs) == ["done", "done"])
+
+
+def test_what_was_not_done_is_there_after_a_restart(hub: FakeHub, watcher: Watcher) -> None:
+    hub.fail("slow", "m0", rate=MIB // 4, times=1)
+    watcher.downloads.add(job(hub, "m0.gguf"))
+    watcher.until(lambda jobs: bool(jobs) and jobs[0].done > 100_000)
+    watcher.downloads.close()
+    again = Watcher()
+    (one,) = again.until(lambda jobs: states(jobs) == ["paused"])
+    again.downloads.resume(one.id)
+    again.until(lambda jobs: states(jobs) == ["done"])
+    again.downloads.close()
+    assert hub.sent["m0.gguf"] < len(BODY) + 2 * MIB
+
+
+def test_the_meter_forgets_pauses() -> None:
+    now = [0.0]
+    meter = Meter(lambda: now[0])
+    assert meter.speed is None
+    for second in range(20):
+        now[0] = float(second)
+        meter.note(second * 100)
+    assert meter.speed == 100
+    assert meter.left(500) == 5
+    meter.restart()
+    assert meter.left(500) is None
