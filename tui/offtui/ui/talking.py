@@ -1,6 +1,8 @@
 """The conversation on the screen: what is done to it goes to the tree, to the transcript and to the keeper alike."""
 
-from collections.abc import Sequence
+import contextlib
+import gc
+from collections.abc import Generator, Sequence
 
 from offtui.protocol.events import Loaded, Piece, TurnEnded
 from offtui.protocol.facts import Failure
@@ -132,6 +134,10 @@ class Talk:
 
     def open(self, chat: Chat, hit: int | None = None) -> None:
         """A conversation that was kept; ``hit``: a message to show and choose, whatever version it is of."""
+        with _no_collection():
+            self._open(chat, hit)
+
+    def _open(self, chat: Chat, hit: int | None) -> None:
         self._leave(Conversation.of(chat, self._system_prompt, self.conversation.turn + 1))
         self.keeping.take_over(chat)
         conversation = self.conversation
@@ -215,6 +221,18 @@ class Talk:
 
     def _cut(self, place: int) -> None:
         self._transcript.cut(self.conversation.branch[place - 1].id if place else None)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Generator[None]:
+    """Ten thousand messages that all stay: looking among them for garbage would take longer than making them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def entry_of(said: Said) -> Entry:
