@@ -9,7 +9,7 @@ import pytest
 from offtui.engine.state import LoadWanted, Phase, SessionState
 from offtui.models.entries import Entry
 from offtui.models.shelf import Shelf, ShelfView
-from offtui.protocol.events import Loaded
+from offtui.protocol.events import DeviceMemory, Loaded
 from offtui.protocol.spec import LoadSpec
 from offtui.store.catalogue import Catalogue
 from tests.fakes import gguf_shapes
@@ -20,10 +20,10 @@ from tests.ui.harness import loaded
 class Watcher:
     """Keeps what a shelf tells."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, poll: float = 0.05) -> None:
         self.views: list[ShelfView] = []
         self.news = threading.Condition()
-        self.shelf = Shelf(lambda: [folder], self.hear, poll=0.05)
+        self.shelf = Shelf(lambda: [folder], self.hear, poll=poll)
 
     def hear(self, view: ShelfView) -> None:
         with self.news:
@@ -86,6 +86,19 @@ def test_new_files_appear_and_deleted_ones_go(watcher: Watcher, folder: Path) ->
     watcher.until(lambda view: len(view.entries) == 1)
     assert said
     assert not (folder / "sub/new.gguf").exists()
+
+
+def test_a_session_that_talks_all_the_time_does_not_keep_new_files_out(folder: Path) -> None:
+    watcher = Watcher(folder, poll=0.3)
+    watcher.until(lambda view: view.unread == 0)
+    state, fact = up(Path("/m/other.gguf"))
+    put(folder / "new.gguf")
+    deadline = time.monotonic() + 30
+    while len(watcher.views[-1].entries) < 2:
+        assert time.monotonic() < deadline
+        watcher.shelf.hear(state, DeviceMemory(fact.memory, 1.0))
+        time.sleep(0.02)
+    watcher.shelf.close()
 
 
 def test_what_is_loaded_and_favoured_is_remembered(watcher: Watcher, folder: Path) -> None:

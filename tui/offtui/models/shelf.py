@@ -104,11 +104,14 @@ class Shelf:
         work = _Work(folders, listener, self._leash)
         with contextlib.closing(work):
             self._attempt(work.search)
+            due = time.monotonic() + poll
             while True:
                 try:
-                    todo = self._todo.get(timeout=0 if work.is_busy else poll)
+                    # a session that tells something twice a second must not keep the folders from being looked at
+                    todo = self._todo.get(timeout=0 if work.is_busy else max(0.0, due - time.monotonic()))
                 except queue.Empty:
                     self._attempt(work.step)
+                    due = time.monotonic() + poll
                     continue
                 if todo is None:
                     return
