@@ -33,7 +33,7 @@ WRITING_COMMANDS: tuple[Command, ...] = (
     Command(
         id="manner.open",
         title="How answers are written",
-        keys=("f7",),
+        keys=("f8",),
         action="manner",
         slash="sampling",
     ),

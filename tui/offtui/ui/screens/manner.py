@@ -47,7 +47,7 @@ class MannerScreen(ModalScreen[tuple[Manner, ...] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "Back"),
-        ("f7", "apply", "Apply"),
+        ("f8", "apply", "Apply"),
         ("ctrl+s", "name_preset", "Keep"),
         ("down", "app.focus_next", "Down"),
         ("up", "app.focus_previous", "Up"),

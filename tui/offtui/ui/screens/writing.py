@@ -168,7 +168,7 @@ class WritingScreen(HubbedScreen):
     def _take_preset(self, name: str) -> None:
         presets = self.chosen.store.presets()
         if name not in presets:
-            known = ", ".join(presets) or "none yet; F7 keeps one"
+            known = ", ".join(presets) or "none yet; F8 keeps one"
             raise UsageError(f"There is no preset {clean_line(name, 40)!r}; there are {clean_line(known, 120)}.")
         self._of_chat()
         self._choose(presets[name])
