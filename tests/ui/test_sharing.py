@@ -66,6 +66,7 @@ async def test_it_stands_in_the_line_of_status_and_loads_nothing() -> None:
         engine.load(BEFORE.choice, most=BEFORE.most)
         await screen.until(lambda: screen.phase is Phase.READY)
         screen.app.main.post_message(PlanMade(BEFORE))
+        await screen.until(lambda: screen.app.main.plan is BEFORE)
         screen.app.main.post_message(PlanMade(MORE))
         await screen.until(lambda: "3.0 GiB freed: " in screen.status)
         assert len(engine.wanted) == 1
