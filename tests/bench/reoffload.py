@@ -38,9 +38,9 @@ class Talk:
         while self._next()[0].phase is not Phase.READY:
             pass
 
-    def ask(self) -> None:
+    def ask(self, tokens: int = 100_000) -> None:
         """Begin an answer that does not end by itself; returns at its first text."""
-        self.session.submit(1, (Message("user", "word " * WORDS),), Sampling(temperature=0.0, max_tokens=100_000))
+        self.session.submit(1, (Message("user", "word " * WORDS),), Sampling(temperature=0.0, max_tokens=tokens))
         self._piece()
 
     def move(self, spec: LoadSpec) -> tuple[float, float, SessionState]:
