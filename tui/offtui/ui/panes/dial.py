@@ -107,7 +107,7 @@ class DialPane(Vertical, can_focus=True):
 
     def watch_placement(self) -> None:
         """Tell the others what is turned."""
-        self.border_title = turning.title(self.placement, "")
+        self.border_title = Content(turning.title(self.placement, ""))
         self.post_message(DraftMoved(self.draft, self.placement))
         self._paint()
 
@@ -277,7 +277,7 @@ class DialPane(Vertical, can_focus=True):
         width = max(self.content_size.width, 20)
         hints = [row for hint in self._hints() for row in textwrap.wrap(hint, width)]
         plan = self._fitting_plan()
-        self.border_title = turning.title(self.placement, turning.studied(self.study))
+        self.border_title = Content(turning.title(self.placement, turning.studied(self.study)))
         if plan is None or not self._can_turn():
             self._show(self._count(), [], strip_lines(width, self._strip()) if self._layers else [], [], [], hints)
             return

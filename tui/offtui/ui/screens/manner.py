@@ -26,7 +26,6 @@ _LONG = ("stop", "grammar", "json_schema")
 _KEPT = ("grammar", "json_schema")
 """Too long for a row: an empty field leaves them as they are."""
 _UNSET = {"seed": "another each time", "max_tokens": "no limit", "stop": "nothing but the end"}
-_KEYS = "Enter applies · ^S keeps a preset · Esc leaves"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class MannerScreen(ModalScreen[tuple[Manner, ...] | None]):
         presets = [NO_PRESET, *self._manners.presets()]
         with VerticalScroll(id="manner-box") as box:
             box.border_title = "How answers are written"
-            box.border_subtitle = _KEYS
+            box.border_subtitle = "Enter applies · ^S keeps a preset · Esc leaves"
             box.can_focus = False
             with Horizontal(classes="manner-row"):
                 yield _label("for")
