@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from offtui.engine.state import Phase, TurnBroken
+from offtui.engine.state import Phase, TurnBroken, WorkerEnded
 from offtui.protocol.events import (
     Hello,
     Loaded,
@@ -98,8 +98,10 @@ def test_it_may_break_off_again_and_again(start: Start) -> None:
         life.wait_for(TurnResumed, number - 1)
         before = len(life.of(Piece))
         life.wait(lambda _, least=before + 5: len(life.of(Piece)) >= least)
+        life.session.go_on(1, 1)  # once more, while it goes on already
         os.kill(life.of(Hello)[-1].pid, signal.SIGKILL)
-        life.wait_for(TurnBroken, number)
+        life.wait_for(WorkerEnded, number)
+        life.wait(lambda state: state.broken is not None)
     life.session.go_on(1, 1)
     life.wait_for(TurnEnded)
     assert life.text() == WHOLE

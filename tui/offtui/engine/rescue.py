@@ -117,6 +117,9 @@ class Rescue:
     def go_on(self, asked: GoOnAsked, now: float) -> LoadSpec | None:
         """Go on with the broken turn, now or once its model is up again; the load that it needs first."""
         lost = self._lost
+        running = self._host.state.turn
+        if lost is None and running is not None and running.turn == asked.turn:
+            return None  # it goes on already
         if lost is None or lost.turn != asked.broken:
             self._host.tell(TurnFailed(asked.turn, Failure("internal", "Nothing is kept of that answer any more.")))
             return None
