@@ -63,7 +63,8 @@ def answering(start: Start, *args: str, **options: object) -> Harness:
 
 @OVERLAPS
 def test_an_answer_moves_four_times_and_is_whole(start: Start, overlap: object) -> None:
-    life = answering(start, spare=True, overlap=overlap)
+    # slow enough that the next worker is up before the answer ends, on a busy machine too
+    life = answering(start, "--pause", "0.05", spare=True, overlap=overlap)
     for number, layers in enumerate((0, 13, 7, 2), 1):
         want(life, layers)
         life.wait(up(layers))
