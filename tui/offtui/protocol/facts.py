@@ -165,7 +165,12 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tps(self) -> float | None:
-        """Generation speed; the first token belongs to the prompt."""
+        """Generation speed; the first token belongs to the prompt.
+
+        Of an answer that goes on where its worker died, that since then: the time before died with the worker.
+        """
+        if self.moves and self.ttft_seconds == 0:
+            return self.epoch_tps
         return (self.tokens - 1) / self.eval_seconds if self.tokens > 1 and self.eval_seconds > 0 else None
 
     @property

@@ -125,7 +125,7 @@ def _number(name: str, value: Value, text: str) -> float:
         number = None
     if number is None or not low <= number <= high or len(text) > 20:
         kind = "a whole number" if value.is_whole else "a number"
-        raise UsageError(f"{name} takes auto or {kind} {low:g}…{high:g}, not {clean_line(text, 40)!r}.")
+        raise UsageError(f"{name} takes auto or {kind} {low:.12g}…{high:.12g}, not {clean_line(text, 40)!r}.")
     return number
 
 

@@ -67,7 +67,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
             prompt_tokens=timings.prompt_tokens,
             reused_tokens=timings.reused_tokens,
             tokens=timings.tokens,
-            ttft_seconds=timings.ttft_seconds if timings.tokens else None,
+            ttft_seconds=timings.ttft_seconds or None if timings.tokens else None,
             prompt_tps=timings.prompt_tps,
             tps=timings.tps,
             stop=stop,

@@ -153,7 +153,7 @@ class MonitorPane(Vertical, can_focus=True):
             return [prompt]
         first = Content.assemble(
             ("First token".ljust(LABEL), "$secondary"),
-            seconds_text(timings.ttft_seconds),
+            seconds_text(timings.ttft_seconds or None),
             (f"   {timings.reused_tokens} of {timings.prompt_tokens} tokens reused", "$quiet"),
         )
         return [prompt, first]

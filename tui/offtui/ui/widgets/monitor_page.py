@@ -174,7 +174,7 @@ def answer_text(answer: Answer) -> str:
     parts += [f"{timings.tokens} tokens", f"{rate_text(timings.tps)} t/s"]
     if answer.energy_j is not None and answer.joules_per_token is not None:
         parts.append(f"{joules_text(answer.energy_j)}, {answer.joules_per_token:.3g} J/token")
-    parts.append(f"first token {seconds_text(timings.ttft_seconds)}")
+    parts.append(f"first token {seconds_text(timings.ttft_seconds or None)}")
     fresh = timings.prompt_tokens - timings.reused_tokens
     parts.append(
         f"prompt {count_text(fresh)} of {count_text(timings.prompt_tokens)} at {rate_text(timings.prompt_tps)} t/s"
