@@ -1,17 +1,26 @@
 """Placements on the screen: looked at, turned, loaded, compared; and models that are planned before they are loaded."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from offtui.plan.probe import DryPoint, DryResult
+import msgspec
+
+from offtui.options import Options
+from offtui.plan.probe import DevicesReply, DryPoint, DryResult
 from offtui.plan.table import Model
 from offtui.planner.making import Ground, make_view
+from offtui.planner.planner import Planner
+from offtui.planner.view import NoPlan, PlanView
 from offtui.protocol.spec import LoadSpec
 from offtui.ui.messages import ModelStudied
 from offtui.ui.panes.dial import DialPane
+from offtui.ui.ports import Listener
 from offtui.ui.screens.plan import PlanScreen, head_lines, table_lines
 from offtui.units import GIB, MIB
 from tests.fakes import gguf_shapes as shapes
 from tests.planner.scene import RAM_FREE, facts, header_at
+from tests.ui.harness import Recorder, opened
+from tests.ui.launch_plan import tools
 from tests.ui.test_plan_on_screen import planned
 
 
@@ -137,3 +146,26 @@ def test_both_figures_where_the_formula_was_wrong(tmp_path: Path) -> None:
     assert lines[13].split()[4].startswith("≈")
     assert lines[1].split()[4].startswith("~")
     assert "formula" not in table_lines(plain, None, None)[0].plain
+
+
+async def test_a_model_is_turned_before_it_is_loaded_without_a_device_too(tmp_path: Path) -> None:
+    header = header_at(tmp_path / "gemma.gguf", shapes.gemma_2_27b())
+    made: list[Recorder] = []
+
+    def engine(listener: Listener) -> Recorder:
+        made.append(Recorder(listener))
+        return made[-1]
+
+    def planner(listener: Callable[[PlanView | NoPlan], None]) -> Planner:
+        having = msgspec.structs.replace(
+            tools(header, tmp_path / "measurements.db"),
+            devices=lambda rpc=(), *, leash: DevicesReply(devices=facts()[1:]),
+        )
+        return Planner(listener, having)
+
+    options = Options(model=header.path, load=False)
+    async with opened(engine, size=(120, 36), options=options, planner=planner) as screen:
+        await screen.until(lambda: "0 of 47   not loaded" in screen.line("dial-count"))
+        await screen.press("enter")
+        await screen.until(lambda: bool(made and made[0].wanted))
+        assert made[0].wanted[-1].model == header.path

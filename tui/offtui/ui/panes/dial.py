@@ -306,7 +306,7 @@ class DialPane(Vertical, can_focus=True):
     def _fitting_plan(self) -> "PlanView | None":
         """The plan, where it is one of the model that the dial turns, and there is something to turn."""
         plan, layers = self.plan, self._layers
-        if plan is None or not plan.budgets:
+        if plan is None or not (plan.budgets or self.study):
             return None
         if self.study is not None:
             about = plan.spec.model == self.study.model
