@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.bench import (
     band,
+    chaos,
     chats,
     fuzz,
     hub,
@@ -30,6 +31,7 @@ BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
     "reload": reload.run,
     "reoffload": reoffload.run,
     "reloads": lasting.run,
+    "chaos": chaos.run,
     "speed": speed.run,
     "plan": plan.run,
     "chats": chats.run,
