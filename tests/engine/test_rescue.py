@@ -91,6 +91,21 @@ def test_it_may_go_on_under_another_split_and_wait_for_its_load(start: Start) ->
     assert life.of(Loaded)[-1].spec.n_gpu_layers == 9
 
 
+def test_after_a_move_it_goes_on_where_it_had_moved_to(start: Start) -> None:
+    life = start(*SLOW, "--pause", "0.05")
+    life.load("good.gguf", n_gpu_layers=4)
+    life.ask()
+    life.wait_for(Piece, 3)
+    life.session.want(LoadSpec(model="good.gguf", n_gpu_layers=9))
+    life.wait_for(TurnResumed)
+    os.kill(life.of(Hello)[-1].pid, signal.SIGKILL)
+    life.wait_for(TurnBroken)
+    life.session.go_on(1, 1)
+    life.wait_for(TurnEnded)
+    assert life.text() == WHOLE
+    assert life.of(Loaded)[-1].spec.n_gpu_layers == 9
+
+
 def test_it_may_break_off_again_and_again(start: Start) -> None:
     life = broken_off(start, 12)
     for number in (2, 3):

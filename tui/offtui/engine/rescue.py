@@ -81,6 +81,9 @@ class Rescue:
                     self._record = _Record(turn, loaded.spec, state, event.prompt_tokens)
                     self._keep_copies()
             case TurnResumed():
+                loaded = self._host.state.loaded
+                if self._record is not None and loaded is not None:
+                    self._record.spec = loaded.spec  # it may have moved
                 self._keep_copies()
             case Piece(ids=ids):
                 if self._record is not None:
