@@ -20,7 +20,7 @@ def text(before: str) -> str | None:
 def test_commands_are_completed_as_far_as_they_agree() -> None:
     assert text("/mon") == "/monitor"
     assert text("/th") == "/theme "
-    assert text("/TH") == "/theme "
+    assert text("/TH") == "/th"  # there is /threads as well
     assert text("/no-such") is None
     assert text("//th") is None
     assert text("two\n/th") is None

@@ -68,7 +68,8 @@ async def test_the_device_dies_and_the_same_model_comes_back_without_it(tiny_mod
             await screen.until(lambda: any(text for role, text in screen.said() if role == "assistant"), 60)
             device.kill()
             await screen.until(lambda: screen.phase is Phase.CRASHED, 60)
-            assert [role for role, _ in screen.said()] == ["user", "assistant", "error"]
+            assert [role for role, _ in screen.said()] == ["user", "assistant", "error", "notice"]
+            assert "F5" in screen.said()[-1][1]
             await screen.press("ctrl+l")
             await screen.until(lambda: len([1 for role, _ in screen.said() if role == "error"]) == 2, 60)
             assert "without RPC devices" in screen.said()[-1][1]
