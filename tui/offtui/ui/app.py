@@ -173,12 +173,15 @@ class _Signals:
         if self.number is not None:
             return
         self.number = number
-        self._app.save()
+        try:
+            self._app.save()
+            self._app.main.call_later(self._app.exit, return_code=128 + number)
+        except Exception:  # noqa: BLE001 -- the screen may be half gone, and raising here would break off its end
+            pass
         # The event loop may be stuck in a write to a terminal that is gone, so the last word is a thread's.
         threading.Thread(target=self._end, args=(number,), name="offtui last word", daemon=True).start()
         if number == signal.SIGHUP:
             _detach()
-        self._app.main.call_later(self._app.exit, return_code=128 + number)
 
     def _end(self, number: int) -> None:
         deadline = time.monotonic() + PATIENCE
