@@ -124,7 +124,7 @@ def _why(rows: Table, index: int, budget: Sequence[Budget], any_fits: bool) -> s
         short, need = _shortest(row, budget)
         return f"Not even with the matrices of {row.n_kept} layers in RAM: it {_needs(need, short, '')}."
     if index == len(rows.rows) - 1:
-        return f"All {most} layers: they need {_gib(row.vram.total)} of {_gib(_sum(budget))} GiB on {names}."
+        return f"All {most} layers: they need {_of(row.vram.total, _sum(budget), 1)} on {names}."
     after = rows.rows[index + 1]
     short, need = _shortest(after, budget)
     more = after.n_gpu_layers if rows.placement == "layers" else after.n_kept
@@ -148,8 +148,9 @@ def _in_ram(row: Row, available: int) -> str:
 
 def _needs(need: int, short: Budget, subject: str) -> str:
     # as many digits as tell the two apart
-    digits = next((digits for digits in (1, 2, 3) if _gib(need, digits) != _gib(short.bytes, digits)), 3)
-    return f"{subject}would need {_gib(need, digits)} of {_gib(short.bytes, digits)} GiB on {short.name}"
+    pairs = (_of(need, short.bytes, digits) for digits in (1, 2, 3))
+    apart = next((pair for pair in pairs if len({*pair.split()[:3:2]}) == 2), _of(need, short.bytes, 3))
+    return f"{subject}would need {apart} on {short.name}"
 
 
 def _shortest(row: Row, budget: Sequence[Budget]) -> tuple[Budget, int]:
@@ -163,11 +164,17 @@ def _sum(budget: Sequence[Budget]) -> int:
     return sum(have.bytes or 0 for have in budget)
 
 
-def _gib(size: int | None, digits: int = 1) -> str:
-    if size is None:
-        return UNKNOWN
-    value = size / GIB
-    return f"{value:.{max(digits, 1 if value >= 1 else 2)}f}"
+def _of(need: int, have: int | None, digits: int) -> str:
+    """``"11.4 of 11.1 GiB"``; in MiB where both are less than one."""
+    unit, name = (MIB, "MiB") if max(need, have or 0) < GIB else (GIB, "GiB")
+
+    def number(size: int | None) -> str:
+        if size is None:
+            return UNKNOWN
+        value = size / unit
+        return f"{value:.{max(digits, 1 if value >= 1 or unit is MIB else 2)}f}"
+
+    return f"{number(need)} of {number(have)} {name}"
 
 
 def _context_of(name: str) -> int:

@@ -41,7 +41,7 @@ def of_size(text: str, *, margin: int = MARGIN, cpu: float | None = None) -> Tar
     if len(sizes) > MAX_DEVICES:
         raise UsageError(f"{len(sizes)} devices are too many; llama.cpp knows {MAX_DEVICES}.")
     devices = tuple(Device(f"CUDA{index}", size, size) for index, size in enumerate(sizes))
-    names = "+".join(f"{size / GIB:g} GiB" for size in sizes)
+    names = "+".join(f"{size / GIB:g} GiB" if size >= GIB else f"{size / MIB:g} MiB" for size in sizes)
     machine = machine_of(None, max(sizes), cpu)
     return Target(names, devices, budgets(devices, margin=margin), machine, here=False)
 
