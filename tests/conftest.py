@@ -16,6 +16,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def varied_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``tiny_model`` with another answer: not one word of it is like the others, all depend on those before."""
+    return gguf_shapes.write_random(tmp_path_factory.mktemp("models") / "varied.gguf", gguf_shapes.tiny_varied())
+
+
+@pytest.fixture(scope="session")
 def swa_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random-weight model with a sliding window."""
     return gguf_shapes.write_random(tmp_path_factory.mktemp("models") / "swa.gguf", gguf_shapes.tiny_swa())

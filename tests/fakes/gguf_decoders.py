@@ -163,6 +163,11 @@ def bench_tiny() -> Shape:
     return decoder("llama", 12, 256, 4, 2, 64, 768, 8000, 8192, tied=True, **_Q4)
 
 
+def tiny_varied() -> Shape:
+    """``bench_tiny`` whose greedy answers wander through the vocabulary: one wrong token changes all that follow."""
+    return decoder("llama", 12, 256, 4, 2, 64, 768, 8000, 8192, tied=True, base=Q.Q8_0, more=Q.Q8_0, out=Q.Q8_0)
+
+
 def bench_half() -> Shape:
     """0.5 B parameters, 24 layers, a 152k vocabulary."""
     return decoder("llama", 24, 896, 14, 2, 64, 4864, 151936, 32768, tied=True, **_Q4)

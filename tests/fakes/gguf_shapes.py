@@ -22,6 +22,7 @@ from tests.fakes.gguf_decoders import (
     qwen_2_5_14b,
     tiny_experts,
     tiny_swa,
+    tiny_varied,
 )
 from tests.fakes.gguf_exotic import gemma4, gemma_4_12b, tiny_hybrid, tiny_latent, tiny_shared
 from tests.fakes.gguf_shape import Shape, header_of, nbytes
@@ -55,6 +56,7 @@ __all__ = [
     "tiny_latent",
     "tiny_shared",
     "tiny_swa",
+    "tiny_varied",
     "write_random",
     "write_sparse",
 ]

@@ -35,7 +35,10 @@ def byte_vocabulary(size: int) -> tuple[list[str], list[int], list[str]]:
 
 
 def write_random(path: Path, shape: Shape, *, template: str | None = CHATML) -> Path:
-    """A model with random weights, a byte vocabulary and a chat template, that llama.cpp really runs."""
+    """A model with random weights, a byte vocabulary and a chat template, that llama.cpp really runs.
+
+    Greedy, it never ends its answer: the end's logit is 0.
+    """
     writer = _writer(path, shape)
     size = shape.n_vocab
     tokens, types, merges = byte_vocabulary(size)
@@ -56,6 +59,8 @@ def write_random(path: Path, shape: Shape, *, template: str | None = CHATML) -> 
             writer.add_tensor(name, np.ones(numpy_shape, np.float32))
         else:
             packed = _random_blocks(generator, kind, int(np.prod(numpy_shape[:-1])), numpy_shape[-1])
+            if name in ("token_embd.weight", "output.weight"):
+                packed[-1] = 0  # the row of <|im_end|>
             writer.add_tensor(name, packed.reshape(_packed(ne, kind)), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -132,8 +137,10 @@ def _random_blocks(random: np.random.Generator, kind: Q, rows: int, columns: int
     """Random quantised rows whose scales are small and finite."""
     block, size = GGML_QUANT_SIZES[kind]
     data = random.integers(0, 256, (rows, columns // block, size), dtype=np.uint8)
-    if kind in (Q.Q4_0, Q.Q8_0):
-        data[..., :2] = _half(0.02 / (8 if kind == Q.Q4_0 else 127))
+    if kind == Q.Q4_0:
+        data[..., :2] = _half(0.02 / 8)
+    elif kind == Q.Q8_0:
+        data[..., :2] = _half(0.1 / 127)  # around 0, and large: what is said depends on all that was said
     elif kind in (Q.Q4_K, Q.Q5_K):
         data[..., :2], data[..., 2:4] = _half(2e-5), _half(1e-5)
     elif kind == Q.Q6_K:

@@ -82,18 +82,18 @@ def unmoved(start: Callable[..., Life], spec: LoadSpec, sampling: Sampling) -> s
 
 @pytest.mark.parametrize("overlap", [beside, None], ids=["beside", "in place"])
 def test_a_long_answer_moved_four_times_equals_the_unmoved_one(
-    start: Callable[..., Life], tiny_model: Path, device: RunningDevice, overlap: object
+    start: Callable[..., Life], varied_model: Path, device: RunningDevice, overlap: object
 ) -> None:
     sampling = Sampling(temperature=0.0, max_tokens=4000)
-    wanted = unmoved(start, spec_of(tiny_model, 0, device), sampling)
+    wanted = unmoved(start, spec_of(varied_model, 0, device), sampling)
     life = start(overlap)
-    life.session.want(spec_of(tiny_model, 0, device))
+    life.session.want(spec_of(varied_model, 0, device))
     life.wait(lambda s: s.phase is Phase.READY)
     life.session.submit(1, QUESTION, sampling)
     for number, layers in enumerate((13, 0, 4, 13), 1):
         life.wait(lambda s, moves=number - 1: s.turn and s.turn.moves == moves and s.turn.last_token)
-        life.session.want(spec_of(tiny_model, layers, device))
-        state = life.up(spec_of(tiny_model, layers, device))
+        life.session.want(spec_of(varied_model, layers, device))
+        state = life.up(spec_of(varied_model, layers, device))
         assert state.loaded is not None
         assert state.loaded.layers.got == layers
     state = life.wait(lambda s: s.last_timings is not None)
@@ -125,16 +125,16 @@ def test_the_next_question_evaluates_none_of_the_old_tokens(
 
 @pytest.mark.parametrize("overlap", [beside, None], ids=["beside", "in place"])
 def test_a_load_that_cannot_succeed_leaves_the_answer_going(
-    start: Callable[..., Life], tiny_model: Path, overlap: object
+    start: Callable[..., Life], varied_model: Path, overlap: object
 ) -> None:
     sampling = Sampling(temperature=0.0, max_tokens=3000)
-    wanted = unmoved(start, spec_of(tiny_model, 0), sampling)
+    wanted = unmoved(start, spec_of(varied_model, 0), sampling)
     life = start(overlap)
-    life.session.want(spec_of(tiny_model, 0))
+    life.session.want(spec_of(varied_model, 0))
     life.wait(lambda s: s.phase is Phase.READY)
     life.session.submit(1, QUESTION, sampling)
     life.wait(lambda s: s.turn is not None and s.turn.last_token)
-    life.session.want(spec_of(tiny_model, 0, n_ctx=2_000_000_000))
+    life.session.want(spec_of(varied_model, 0, n_ctx=2_000_000_000))
     state = life.wait(lambda s: s.moved is not None)
     assert state.failure is not None
     assert state.failure.kind == "out_of_memory"
@@ -143,15 +143,15 @@ def test_a_load_that_cannot_succeed_leaves_the_answer_going(
 
 
 def test_a_file_cut_in_between_is_named_and_the_old_one_answers_on(
-    start: Callable[..., Life], tiny_model: Path, tmp_path: Path
+    start: Callable[..., Life], varied_model: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "cut.gguf"
-    shutil.copy(tiny_model, model)
+    shutil.copy(varied_model, model)
     life = start()
     life.session.want(spec_of(model, 0, use_mmap=False))
     life.wait(lambda s: s.phase is Phase.READY)
     with model.open("r+b") as file:
-        file.truncate(tiny_model.stat().st_size // 2)
+        file.truncate(varied_model.stat().st_size // 2)
     life.session.want(spec_of(model, 0, n_ctx=4096, use_mmap=False))
     state = life.wait(lambda s: s.moved is not None and s.move is None)
     assert state.phase is Phase.READY
@@ -161,16 +161,16 @@ def test_a_file_cut_in_between_is_named_and_the_old_one_answers_on(
     life.wait(lambda s: s.last_timings is not None)
 
 
-def test_a_device_with_one_slot_is_used_in_place(start: Callable[..., Life], tiny_model: Path) -> None:
+def test_a_device_with_one_slot_is_used_in_place(start: Callable[..., Life], varied_model: Path) -> None:
     with RunningDevice() as single:
         life = start()
-        life.session.want(spec_of(tiny_model, 2, single))
+        life.session.want(spec_of(varied_model, 2, single))
         life.wait(lambda s: s.phase is Phase.READY)
         life.session.submit(1, QUESTION, Sampling(temperature=0.0, max_tokens=3000))
         life.wait(lambda s: s.turn is not None and s.turn.last_token)
         for layers in (5, 9):
-            life.session.want(spec_of(tiny_model, layers, single))
-            state = life.up(spec_of(tiny_model, layers, single))
+            life.session.want(spec_of(varied_model, layers, single))
+            state = life.up(spec_of(varied_model, layers, single))
             assert state.moved is not None
             assert (state.moved.failure, state.moved.beside) == (None, False)
         life.wait(lambda s: s.last_timings is not None)

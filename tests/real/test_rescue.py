@@ -18,12 +18,12 @@ __all__ = ["start"]
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_a_killed_answer_goes_on_and_is_the_one_it_would_have_been(
-    start: Callable[..., Life], tiny_model: Path, device: RunningDevice, temperature: float
+    start: Callable[..., Life], varied_model: Path, device: RunningDevice, temperature: float
 ) -> None:
     sampling = Sampling(temperature=temperature, seed=7, max_tokens=3000)
-    wanted = unmoved(start, spec_of(tiny_model, 4, device), sampling)
+    wanted = unmoved(start, spec_of(varied_model, 4, device), sampling)
     life = start()
-    life.session.want(spec_of(tiny_model, 4, device))
+    life.session.want(spec_of(varied_model, 4, device))
     life.wait(lambda s: s.phase is Phase.READY)
     life.session.submit(1, QUESTION, sampling)
     copies = life.session._supervisor._turns.rescue
