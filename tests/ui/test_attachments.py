@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offtui.errors import UsageError
-from offtui.ui.attachments import MAX_BYTES, expanded, path_candidates, read, references
+from offtui.ui.attachments import MAX_BYTES, Missing, expanded, missing, path_candidates, read, references
 
 
 @pytest.fixture
@@ -78,8 +78,24 @@ def test_paths_are_completed_folders_first_and_quoted_where_needed(folder: Path)
     assert path_candidates("@bad") == (0, [])
 
 
+def test_a_path_that_is_not_there_is_told_from_mentions_decorators_packages_and_code(folder: Path) -> None:
+    text = (
+        "@mian.py, @src/gone and @/etc/nothing.conf? me@here.org @user @app.route('/') @pytest.fixture @types/node "
+        "`@in.py`\n```\n@code.py\n```\n@main.py"
+    )
+    assert missing(text) == [
+        Missing("mian.py", True, "main.py"),
+        Missing("src/gone", True),
+        Missing("/etc/nothing.conf", True),
+        Missing("user", False),
+        Missing("pytest.fixture", False),
+        Missing("types/node", False),
+    ]
+
+
 @given(st.text(max_size=60))
 def test_no_text_breaks_it(text: str) -> None:
+    missing(f"@{text}")
     for found in references(text):
         assert text[found.start] == "@"
     path_candidates(text)

@@ -7,11 +7,14 @@ from offtui.engine.state import Phase
 from offtui.options import Options
 from offtui.protocol.facts import LayerCount
 from offtui.store.chats.changes import PutChat
+from offtui.store.chats.exporting import to_json, to_markdown
+from offtui.store.chats.importing import read_chats
 from offtui.store.chats.opening import open_chats
 from offtui.store.chats.shelf import Library, Shelf
 from offtui.store.chats.values import Chat, ChatRow
 from offtui.ui.screens.chats import ChatsScreen, row_lines
 from offtui.ui.transcript import Messages
+from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.prompt import Prompt
 from tests.store.chats.talk import chat
 from tests.ui.harness import Recorder, Screen, with_recorder
@@ -252,6 +255,57 @@ async def test_an_answer_that_was_stopped_goes_on() -> None:
         await screen.press("c")
         assert len(engine.resumed) == 1
     assert kept()[0].messages[1].content == "half and half"
+
+
+async def test_the_keys_of_the_list_are_seen_at_80_columns_and_what_was_deleted_is_named() -> None:
+    keep(chat("Orchids", "q", "a"))
+    async with with_recorder(size=(80, 24)) as (screen, _):
+        await screen.press("ctrl+s")
+        await screen.until(lambda: isinstance(screen.app.screen, ChatsScreen))
+        await screen.until(lambda: len(rows(screen)) == 1)
+        note = screen.app.screen.query_one("#chats-note", Line)
+        assert note.text == "Enter open  / find  r rename  p pin  t tags  d delete  u undo  Esc back"
+        assert len(note.text) <= note.content_size.width
+        await screen.press("d")
+        await screen.until(lambda: not rows(screen))
+        await screen.until(lambda: note.text.startswith("u has Orchids back"))
+        await screen.press("u")
+        await screen.until(lambda: len(rows(screen)) == 1)
+
+
+async def test_a_chat_gone_on_with_says_that_another_model_wrote_it() -> None:
+    keep(chat("Orchids", "q", "a"))
+    async with with_recorder(options=resumed("last")) as (screen, engine):
+        await screen.until(lambda: texts(screen) == ["q", "a"])
+        await ready(screen, engine)
+        await screen.until(lambda: len(texts(screen)) >= 3)
+        (said,) = [text for text in texts(screen) if text.startswith("tiny Q8_0 wrote")]
+        assert "model Q4_K_M goes on" in said
+        await talk(screen, engine, "and?", "b")
+        assert sum(text.startswith("tiny Q8_0 wrote") for text in texts(screen)) == 1
+    async with with_recorder(options=resumed("last")) as (screen, engine):
+        await ready(screen, engine)
+        await screen.until(lambda: texts(screen)[:1] == ["q"])
+        await screen.press("x")
+        assert not any("wrote this chat" in text for text in texts(screen)), "its own model wrote the last answer"
+
+
+async def test_the_system_prompt_of_a_chat_is_kept_with_it_and_comes_back_by_export_and_import() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.ask("/system In one word.")
+        await talk(screen, engine, "one?", "a1")
+    (whole,) = kept()
+    assert whole.system_prompt == "In one word."
+    for body in (to_json(whole), to_markdown(whole).encode()):
+        (back,) = read_chats(body)
+        keep(back)
+        async with with_recorder(options=resumed(back.row.id)) as (screen, engine):
+            await ready(screen, engine)
+            await screen.until(lambda: texts(screen)[:2] == ["one?", "a1"])
+            await screen.ask("two?")
+            await screen.until(lambda: len(engine.submitted) == 1)
+            assert [message.content for message in engine.submitted[0][1]] == ["In one word.", "one?", "a1", "two?"]
 
 
 async def test_a_chat_is_named_written_to_a_file_and_its_answers_explained(tmp_path: Path) -> None:

@@ -69,6 +69,24 @@ async def test_a_file_that_cannot_go_along_leaves_the_question_where_it_is(desk:
         assert screen.app.main.chat.prompt.text == "what is @photo"
 
 
+async def test_a_file_that_is_not_there_is_said_before_the_question_is_sent_once(desk: Path) -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.ask("read @nowhere.py")
+        assert "@nowhere.py is not there · Enter again" in screen.line("above")
+        await screen.ask("read @nowhere/x.py")
+        assert "nowhere/x.py is not there" in screen.line("above"), "another text is looked at anew"
+        assert engine.submitted == []
+        screen.app.main.chat.prompt.action_submit()
+        await screen.until(lambda: len(engine.submitted) == 1)
+        assert engine.submitted[0][1][-1].content == "read @nowhere/x.py"
+        engine.end()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.ask("who is @user, me@here.org?")
+        await screen.until(lambda: len(engine.submitted) == 2)
+
+
 async def test_values_are_set_by_name_for_this_chat_and_taken_from_presets() -> None:
     options = Options(model="/models/first.gguf", sampling=Sampling(top_k=7), config=Config(system_prompt="Base."))
     async with with_recorder(options=options) as (screen, engine):

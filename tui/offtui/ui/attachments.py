@@ -1,9 +1,10 @@
 """Text files in a question: ``@path`` stands for the file's text, which goes along in a fence of its own."""
 
+import difflib
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,21 @@ MAX_BYTES = 1024 * 1024
 """A longer file fits no context worth waiting for."""
 MAX_NAMES = 200
 """Names looked through for completion."""
+MAX_HINTS = 3
+"""Names that something like them is looked for."""
 
 _REFERENCE = re.compile(r"""(?<!\S)@(?:"([^"\n]+)"|'([^'\n]+)'|((?:[^\s\\]|\\.)+))""")
 _OPEN = re.compile(r"""(?<!\S)@(?:"([^"\n]*)|((?:[^\s\\"]|\\.)*))\Z""")
 _FENCE = re.compile(r"^[`~]{3,}", re.MULTILINE)
+_CODE = re.compile(r"^```.*?(?:^```|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_AFTER = ".,;:!?)"
+"""What may follow a name in a sentence."""
+_SUFFIXES = re.compile(
+    r"bash|c|cc|cfg|cmake|conf|cpp|cs|css|csv|diff|env|gbnf|go|hp?p?|html?|ini|java|jinja|jsx?|jsonl?|kt|log|lua|md|mk|ml|"
+    r"patch|php|pl|proto|pyi?|r|rb|rs|rst|scala|scss|sh|sql|svelte|swift|tex|toml|tsx?|tsv|txt|vue|xml|ya?ml|zig|zsh",
+    re.IGNORECASE,
+)
+"""Of names that nobody gives to anything but a file of text."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +57,68 @@ class Attachment:
         return clean_line(str(self.path), 200)
 
 
+@dataclass(frozen=True)
+class Missing:
+    """An ``@word`` in a text that names nothing that is there."""
+
+    name: str
+    is_path: bool
+    """It is written like the path of a file, and like nothing else: no mention, decorator or package."""
+    instead: str = ""
+    """A name much like it that is there; empty: none."""
+
+
 def references(text: str) -> list[Reference]:
     """The ``@path`` of a text that name something that is there; others are only words."""
     found: list[Reference] = []
-    for match in _REFERENCE.finditer(text):
-        typed = match.group(1) or match.group(2) or re.sub(r"\\(.)", r"\1", match.group(3))
-        for name, cut in ((typed, 0), (typed.rstrip(".,;:!?)"), len(typed) - len(typed.rstrip(".,;:!?)")))):
+    for match, typed in _words_after_at(text):
+        for name in (typed, typed.rstrip(_AFTER)):
             path = _path(name)
             if path is not None and os.path.exists(path):
-                found.append(Reference(match.start(), match.end() - cut, path))
+                found.append(Reference(match.start(), match.end() - len(typed) + len(name), path))
                 break
     return found
+
+
+def missing(text: str) -> list[Missing]:
+    """The ``@words`` of a text, outside of code, that name nothing that is there."""
+    there = {reference.start for reference in references(text)}
+    code = [match.span() for match in _CODE.finditer(text)]
+    found: dict[str, Missing] = {}
+    for match, typed in _words_after_at(text):
+        name = typed.rstrip(_AFTER)
+        inside = any(start <= match.start() < end for start, end in code)
+        if match.start() in there or inside or not re.fullmatch(r"[\w./~+ -]*\w", name):
+            continue
+        is_path = _is_path(name)
+        instead = _much_like(name) if is_path and len(found) < MAX_HINTS else ""
+        found[name] = Missing(clean_line(name, 80), is_path, instead)
+    return list(found.values())
+
+
+def _words_after_at(text: str) -> Iterator[tuple[re.Match[str], str]]:
+    for match in _REFERENCE.finditer(text):
+        yield match, match.group(1) or match.group(2) or re.sub(r"\\(.)", r"\1", match.group(3))
+
+
+def _is_path(name: str) -> bool:
+    folder, _, last = name.rpartition("/")
+    stem, dot, suffix = last.rpartition(".")
+    if name.startswith(("/", "./", "../", "~/")) or (stem and dot and _SUFFIXES.fullmatch(suffix)):
+        return True
+    first = _path(folder.partition("/")[0])
+    return bool(folder) and first is not None and os.path.isdir(first)
+
+
+def _much_like(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    try:
+        with os.scandir(_path(folder or "/" if slash else ".") or ".") as entries:
+            names = [entry.name for entry, _ in zip(entries, range(MAX_NAMES), strict=False)]
+    except OSError:
+        return ""
+    like = difflib.get_close_matches(last, [name for name in names if clean_line(name, 1000) == name], 1, 0.75)
+    return f"{folder}{slash}{like[0]}" if like else ""
 
 
 def _path(typed: str) -> Path | None:

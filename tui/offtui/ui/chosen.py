@@ -1,5 +1,7 @@
 """What holds for the next answer: what is chosen for this chat, over what is for its model, over the config."""
 
+import msgspec
+
 from offtui.store.chats.changes import NEW_CHAT
 from offtui.store.manners import NOTHING, Manner, Manners
 from offtui.ui.manner import with_value
@@ -22,11 +24,19 @@ class Chosen:
         self._chat = NEW_CHAT
         self._is_kept = True
 
-    def follow(self, conversation: object, chat: str) -> None:
-        """This conversation is on the screen now, and is kept as that chat, or not yet."""
+    def follow(self, conversation: object, chat: str, system_prompt: str | None = None) -> None:
+        """This conversation is on the screen now, and is kept as that chat, or not yet.
+
+        Args:
+            conversation: whichever object it is.
+            chat: its id.
+            system_prompt: that is kept with it: it may have been imported.
+        """
         if conversation is not self._conversation:
             self._conversation = conversation
             self._of_chat = self.store.of_chat(chat) if chat != NEW_CHAT else NOTHING
+            if system_prompt is not None:
+                self._of_chat = msgspec.structs.replace(self._of_chat, system_prompt=system_prompt)
             self._is_kept = True
         self._chat = chat
         if not self._is_kept and chat != NEW_CHAT:

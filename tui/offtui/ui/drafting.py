@@ -6,7 +6,7 @@ from pathlib import Path
 
 from offtui.errors import UsageError
 from offtui.protocol.events import Tokenized
-from offtui.ui.attachments import Attachment, expanded, read, references
+from offtui.ui.attachments import Attachment, Missing, expanded, missing, read, references
 from offtui.ui.slash import is_slash
 
 QUIET_SECONDS = 0.25
@@ -55,6 +55,24 @@ class Drafting:
         self._files: list[Attachment] = []
         self.problem = ""
         """Why a file cannot go along."""
+        self.missing: list[Missing] = []
+        """What is named after ``@`` and not there."""
+        self._held = ""
+
+    @property
+    def is_held(self) -> bool:
+        """What is typed was sent once, and names files that are not there."""
+        return bool(self._held) and self._held == self._text
+
+    def holds(self, text: str) -> bool:
+        """Whether this is better not sent yet: it names files that are not there, and is sent for the first time."""
+        if text == self._held:
+            self._held = ""
+            return False
+        self.missing = [lost for lost in missing(text) if lost.is_path]
+        self._text = text
+        self._held = text if self.missing else ""
+        return bool(self.missing)
 
     @property
     def tokens(self) -> int | None:
@@ -70,7 +88,7 @@ class Drafting:
         """This is typed now."""
         self._text = text
         if not text.strip() or is_slash(text):
-            self._whole, self._files, self.problem = "", [], ""
+            self._whole, self._files, self.problem, self.missing = "", [], "", []
             return
         if self._waiting:
             self._stale = True
@@ -100,7 +118,8 @@ class Drafting:
         text = self._text
         if not text.strip() or is_slash(text):
             return
-        before = self._files, self.problem
+        before = self._files, self.problem, self.missing
+        self.missing = missing(text) if "\n" not in text else [lost for lost in missing(text) if lost.is_path]
         try:
             self._files = [self._file(path) for path in dict.fromkeys(found.path for found in references(text))]
             self._whole, self.problem = expanded(text, self._file), ""
@@ -108,12 +127,12 @@ class Drafting:
             self._whole, self._files, self.problem = text, [], str(error)
         wanted = {self._whole, *(file.text for file in self._files)}
         self._tokens = {known: tokens for known, tokens in self._tokens.items() if known in wanted}
-        for missing in wanted - self._tokens.keys() - set(self._asked.values()):
-            if len(missing) <= MAX_CHARACTERS:
+        for fresh in wanted - self._tokens.keys() - set(self._asked.values()):
+            if len(fresh) <= MAX_CHARACTERS:
                 self._number += 1
-                self._asked[self._number] = missing
-                self._count(self._number, missing)
-        if before != (self._files, self.problem):
+                self._asked[self._number] = fresh
+                self._count(self._number, fresh)
+        if before != (self._files, self.problem, self.missing):
             self._told()
 
     def _file(self, path: Path) -> Attachment:

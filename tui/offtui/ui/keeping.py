@@ -13,6 +13,7 @@ from offtui.store.chats.changes import (
     PutChat,
     PutMessage,
     SetDraft,
+    SetSystemPrompt,
     SetTitle,
     Show,
 )
@@ -67,7 +68,9 @@ class Keeping:
             now = time.time()
             title = title_of(begun[0].text) if begun else ""
             self._row = ChatRow(id=new_chat_id(), title=title, created=now, updated=now)
-            self._put(PutChat(self.chat, Chat(row=self._row)), SetDraft(NEW_CHAT, ""))
+            self._put(
+                PutChat(self.chat, Chat(row=self._row, system_prompt=self._system_prompt)), SetDraft(NEW_CHAT, "")
+            )
         for said in (*begun, answer):
             self._put(PutMessage(self.chat, said.stored(self.chat)), *self._shown(said))
         if self._keeper is not None:
@@ -105,6 +108,18 @@ class Keeping:
         if self._row is None:
             return None
         return conversation.whole(self._row, self._draft, self._system_prompt)
+
+    @property
+    def system_prompt(self) -> str | None:
+        """This chat's own; ``None``: it has none."""
+        return self._system_prompt
+
+    def instruct(self, system_prompt: str | None) -> None:
+        """The model gets this before the conversation; ``None``: what the config says."""
+        if system_prompt != self._system_prompt:
+            self._system_prompt = system_prompt
+            if self._row is not None:
+                self._put(SetSystemPrompt(self.chat, system_prompt))
 
     def renamed(self, chat: str, title: str) -> None:
         """The user has given a chat another title, perhaps this one."""

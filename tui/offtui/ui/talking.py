@@ -165,6 +165,12 @@ class Talk:
         """The newest answer that is shown."""
         return next((said for said in reversed(self.conversation.branch) if said.role == "assistant"), None)
 
+    def written_by_another(self, stamp: Stamp) -> str:
+        """Which model wrote the newest answer, where it is another one than this; ``""``: the same, or not known."""
+        said = self.last_answer()
+        before = said.stamp.name() if said is not None and said.stamp is not None else ""
+        return "" if before == stamp.name() else before
+
     def find(self, words: Sequence[str], by: int) -> bool:
         """Choose the next message before (-1) or after (1) the chosen one with all of these; whether there is one."""
         branch, chosen = self.conversation.branch, self.chosen()

@@ -134,6 +134,17 @@ class SetTitle(Change, frozen=True):
         connection.execute("UPDATE chats SET title = ?, named = ? WHERE id = ?", values)
 
 
+class SetSystemPrompt(Change, frozen=True):
+    """What the model gets before the conversation; ``None``: the config's."""
+
+    text: str | None
+
+    def apply(self, connection: "sqlite3.Connection", now: float) -> None:
+        """Write it."""
+        text = _text(self.text) if self.text is not None else None
+        connection.execute("UPDATE chats SET system_prompt = ? WHERE id = ?", (text, self.chat))
+
+
 class SetPinned(Change, frozen=True):
     """Whether it stands before the others."""
 

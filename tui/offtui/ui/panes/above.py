@@ -31,6 +31,8 @@ def above(
         return [Content("  ").join(names)]
     if drafting.problem:
         return [Content.styled(clean_line(drafting.problem, 300), "$error")]
+    if drafting.missing:
+        return [_missing(drafting)]
     if files := drafting.files:
         return [Content.assemble(("goes along: ", "$quiet"), Content("  ").join([_file(file) for file in files]))]
     if editing:
@@ -42,10 +44,10 @@ def above(
 
 
 def weight(tokens: int | None, left: int | None) -> Content:
-    """``214 tokens of 7.7k left``, for the prompt's border; empty where nothing is known."""
+    """``214 tokens · 7.7k left``, for the prompt's border; empty where nothing is known."""
     if tokens is None:
         return Content("")
-    room = "" if left is None else f" of {count_text(max(0, left))} left"
+    room = "" if left is None else f" · {count_text(max(0, left))} left"
     count = f"{count_text(tokens)} token{'' if tokens == 1 else 's'}"
     too_long = left is not None and tokens > left
     return Content.assemble((count, "$error bold" if too_long else "$quiet"), (room, "$quiet"))
@@ -64,6 +66,17 @@ def _file(file: FileWeight) -> Content:
     tokens = UNKNOWN if file.tokens is None else count_text(file.tokens)
     return Content.assemble(
         (clean_line(file.name, 60), "$primary"), (f" {size_text(file.size)}, {tokens} tokens", "$quiet")
+    )
+
+
+def _missing(drafting: Drafting) -> Content:
+    lost = next((lost for lost in drafting.missing if lost.is_path), drafting.missing[0])
+    more = len(drafting.missing) - 1
+    names = f"{lost.name} is not there" if not more else f"{lost.name} and {more} more are not there"
+    then = " · Enter again sends it as text" if drafting.is_held else " · it goes as text, not as a file"
+    instead = f" · @{clean_line(lost.instead, 60)} is" if lost.instead else ""
+    return Content.assemble(
+        (f"@{names}", "$warning" if lost.is_path else "$quiet"), (instead, "$primary"), (then, "$quiet")
     )
 
 

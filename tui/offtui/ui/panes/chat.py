@@ -5,32 +5,28 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.reactive import var
 from textual.timer import Timer
 from textual.widgets import TextArea
 
 from offtui.engine.moves import Moving
-from offtui.engine.state import Broken, Occurrence, Phase, SessionState, TurnBroken, WorkerEnded
+from offtui.engine.state import Occurrence, Phase, SessionState, TurnBroken, WorkerEnded
 from offtui.errors import UsageError
 from offtui.protocol.events import Loaded, LoadFailed, Piece, Tokenized, TurnEnded, TurnFailed
 from offtui.protocol.facts import Failure
-from offtui.store.chats.values import Chat
+from offtui.store.chats.values import Chat, Stamp
 from offtui.text import clean_line
 from offtui.ui import wording
 from offtui.ui.attachments import expanded
 from offtui.ui.commands import BY_ID, Where, bindings
-from offtui.ui.conversation import Conversation, Said
 from offtui.ui.drafting import Drafting
 from offtui.ui.keys import keys_of
-from offtui.ui.messages import CountWanted, Flashed, ModelNeeded, SlashTyped, TurnAsked
+from offtui.ui.messages import CountWanted, Flashed, ModelNeeded, SlashTyped
 from offtui.ui.moving import MoveTale, broken_text
 from offtui.ui.panes.above import above, weight
+from offtui.ui.panes.single import SingleMessages
 from offtui.ui.panes.welcome import welcome
 from offtui.ui.slash import is_slash
-from offtui.ui.talking import Talk
-from offtui.ui.transcript import Messages
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.prompt import Prompt
 from offtui.units import seconds_text
@@ -39,32 +35,24 @@ DRAFT_SECONDS = 0.7
 """How long what is typed waits to be kept."""
 
 
-class ChatPane(Vertical):
+class ChatPane(SingleMessages):
     """Transcript, a row for what waits and for hints, prompt."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.CHAT)]
 
-    session: var[SessionState] = var(SessionState())
-
     def __init__(self, keys: Mapping[str, str], system_prompt: str, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+        super().__init__(system_prompt, id=id)
         self._keys = keys
         self.as_before = ""
         """Which settings are those that the model had the last time; empty: none."""
-        self.transcript = Messages(id="transcript")
-        self.prompt = Prompt(id="prompt", placeholder="Ask something, or / for a command")
-        self.prompt.cursor_blink = False  # a blink is 160 bytes, twice a second, for ever
-        self.talk = Talk(self.transcript, system_prompt)
         self._told: Failure | None = None
+        self._just_opened = False
+        """A chat that was kept, and nothing is known yet of the model that will go on with it."""
         self._tale = MoveTale()
         self._noticed: tuple[str, ...] = ()
         """Of the last load."""
-        self._editing: Said | None = None
-        """The question that is being changed."""
-        self._put_aside = ""
-        """What was typed before."""
         self._draft_timer: Timer | None = None
-        self.drafting = Drafting(self.set_timer, self._count, self._paint_above)
+        self.drafting = Drafting(self.set_timer, self._count, self.paint_above)
         self._weight = ""
 
     def compose(self) -> ComposeResult:
@@ -76,21 +64,17 @@ class ChatPane(Vertical):
 
     def on_mount(self) -> None:
         """Nothing has been said yet."""
-        self._paint_above()
+        self.paint_above()
 
     def on_unmount(self) -> None:
         """Nothing that is typed is lost."""
         self.save_draft()
 
-    @property
-    def conversation(self) -> Conversation:
-        """What was said."""
-        return self.talk.conversation
-
     def watch_session(self, state: SessionState) -> None:
         """Ask what waits as soon as there is somebody to answer."""
         if not self.is_mounted:
             return
+        self._compare_models()
         if self.talk.is_empty and (text := welcome(state, self._keys, self.as_before)) != self.transcript.empty:
             self.transcript.empty = text
         if state.phase is Phase.READY:
@@ -112,7 +96,7 @@ class ChatPane(Vertical):
         """While a command is typed, say which there are; keep what is typed."""
         message.stop()
         self.drafting.changed(self.prompt.text)
-        self._paint_above()
+        self.paint_above()
         if self._draft_timer is None:
             self._draft_timer = self.set_timer(DRAFT_SECONDS, self.keep_draft)
 
@@ -135,6 +119,9 @@ class ChatPane(Vertical):
         if is_slash(text):
             self.post_message(SlashTyped(text))
         elif text.strip():
+            if self.drafting.holds(text):
+                self.paint_above()
+                return
             try:
                 self.ask(expanded(text.removeprefix("/") if text.startswith("//") else text))
             except UsageError as error:
@@ -159,14 +146,14 @@ class ChatPane(Vertical):
         self.conversation.waiting.append(question)
         if self.session.phase is Phase.READY:
             self._next()
-        self._paint_above()
+        self.paint_above()
 
     def take_back_waiting(self) -> None:
         """Put the waiting questions back into the prompt: whoever stops an answer does not want the next one."""
         if self.conversation.waiting:
             self.prompt.restore("\n".join(self.conversation.waiting))
             self.conversation.waiting.clear()
-            self._paint_above()
+            self.paint_above()
 
     # Whole chats
 
@@ -188,6 +175,18 @@ class ChatPane(Vertical):
         self.talk.open(chat, hit)
         self.prompt.replace_text(chat.draft)
         self._changed()
+        self._just_opened = True
+        self._compare_models()
+
+    def _compare_models(self) -> None:
+        """Say, once, that another model goes on with the chat than the one that wrote it."""
+        if self._just_opened and self.session.loaded is not None:
+            self._just_opened = False
+            before = self.talk.written_by_another(Stamp.of(self.session.loaded))
+            if before:
+                keys = " or ".join(keys_of(BY_ID["models.open"], self._keys)[:1])
+                name = Stamp.of(self.session.loaded).name()
+                self.notice(f"{before} wrote this chat's last answer; {name} goes on with it. {keys} chooses another.")
 
     def restore_draft(self, text: str) -> None:
         """What was typed when the last run ended, unless something is typed already."""
@@ -197,89 +196,7 @@ class ChatPane(Vertical):
     def _changed(self) -> None:
         self.transcript.empty = welcome(self.session, self._keys, self.as_before)
         self.keep_draft()
-        self._paint_above()
-
-    # Single messages
-
-    def regenerate(self) -> None:
-        """Answer the chosen question, or the last one, again; the answer that is there stays as another version."""
-        said = self._chosen()
-        if said is not None and self._is_idle() and (said.role == "user" or said.parent is not None):
-            self._asked(self.talk.again(said))
-
-    def go_on(self, *, after_end: bool = False) -> bool:
-        """Have the last answer, which broke off, written on; whether it can be. ``after_end``: even if it did not."""
-        branch = self.conversation.branch
-        said = branch[-1] if branch else None
-        broken = self.session.broken
-        if broken is not None and said is not None and self._is_of(broken, said):
-            self.post_message(TurnAsked(self.talk.go_on(said), go_on=True, broken=broken.turn))
-            return True
-        if not self._is_idle() or said is None or said.role != "assistant" or not said.text:
-            return False
-        if said.state == "done" and not after_end:
-            return False
-        self.post_message(TurnAsked(self.talk.go_on(said), go_on=True))
-        return True
-
-    def _is_of(self, broken: Broken, said: Said) -> bool:
-        """Whether this is the answer that broke off, and nothing but its own model stands in its way."""
-        loaded = self.session.loaded
-        is_last = said.role == "assistant" and broken.turn == self.conversation.turn and self.conversation.open is None
-        return is_last and (loaded is None or loaded.spec.model == broken.model)
-
-    def edit(self) -> None:
-        """Put the chosen question, or the last one, into the prompt, to ask something else in its place."""
-        said = self._chosen()
-        if said is not None and said.role == "assistant":
-            said = said.parent
-        if said is None or said.role != "user" or not self._is_idle():
-            return
-        if self._editing is None:
-            self._put_aside = self.prompt.text
-        self._editing = said
-        self.prompt.replace_text(said.text)
-        self.prompt.focus()
-        self._paint_above()
-
-    def stop_editing(self) -> bool:
-        """Leave the question as it was; whether one was being changed."""
-        if self._editing is None:
-            return False
-        self._editing = None
-        self.prompt.replace_text(self._put_aside)
-        self._paint_above()
-        return True
-
-    def turn_version(self, by: int) -> bool:
-        """Show another version of the chosen message, or of the last one that has several; whether there is one."""
-        said = self.talk.chosen()
-        if said is None:
-            several = (said for said in reversed(self.conversation.branch) if len(said.siblings) > 1)
-            said = next(several, None)
-        return said is not None and self.talk.turn_version(said, by)
-
-    def remove_chosen(self) -> int:
-        """Take the chosen message and what follows it out; how many messages that are."""
-        said = self.talk.chosen()
-        if said is None or self.conversation.open is not None:
-            return 0
-        self.stop_editing()
-        return self.talk.remove(said)
-
-    def chosen_text(self) -> str:
-        """The source of the chosen message, else of the last answer; ``""``: there is none."""
-        said = self.talk.chosen()
-        if said is None:
-            said = self.talk.last_answer()
-        return said.text if said is not None else ""
-
-    def _chosen(self) -> Said | None:
-        branch = self.conversation.branch
-        return self.talk.chosen() or (branch[-1] if branch else None)
-
-    def _is_idle(self) -> bool:
-        return self.session.phase is Phase.READY and self.conversation.open is None
+        self.paint_above()
 
     def scroll_transcript(self, rows: str) -> None:
         """Scroll by ``page_up``, ``page_down``, ``up``, ``down``, or to the ``home`` or ``end``."""
@@ -341,10 +258,6 @@ class ChatPane(Vertical):
         if conversation.waiting and conversation.open is None:
             self._asked(self.talk.ask(conversation.waiting.popleft()))
 
-    def _asked(self, turn: int) -> None:
-        self._paint_above()
-        self.post_message(TurnAsked(turn))
-
     def _loaded(self, event: Loaded) -> None:
         self.talk.loaded(event)
         self._told = None
@@ -383,9 +296,9 @@ class ChatPane(Vertical):
 
     def on_markable_transcript_marking_changed(self) -> None:
         """Say which keys there are."""
-        self._paint_above()
+        self.paint_above()
 
-    def _paint_above(self) -> None:
+    def paint_above(self) -> None:
         """The row above the prompt, and the weight of the draft in its border."""
         editing, marking = self._editing is not None, self.transcript.marking
         waiting = self.conversation.waiting

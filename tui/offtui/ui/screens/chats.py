@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _FINDS = "/ searches titles and text"
 Doing = Literal["finding", "naming", "tagging"]
+_KEYS = (
+    ("Enter", "open"), ("/", "find"), ("r", "rename"), ("p", "pin"), ("t", "tags"), ("d", "delete"), ("u", "undo"),
+    ("Esc", "back"),
+)  # fmt: skip
+"""In the last row; together no wider than the box in a terminal of 80 columns."""
 
 
 class ChatsList(RowList):
@@ -36,6 +41,7 @@ class ChatsList(RowList):
 class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
     """Gives the chat chosen, and the message found in it; ``None``: none."""
 
+    AUTO_FOCUS = "#chats-list"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "Back"),
         ("slash,ctrl+f", "find", "Search"),
@@ -70,7 +76,6 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
     def on_mount(self) -> None:
         """The newest first; typing searches."""
         self._say_keys()
-        self.query_one(ChatsList).focus()
         self._fill()
 
     # Searching
@@ -128,7 +133,7 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
             place,
             height=2 if has_excerpts else 1,
         )
-        if not self.rows:
+        if not self.rows and not self._deleted:
             self._say("Nothing is found." if self._query.strip() else "No chat has been kept yet.", "$quiet")
         else:
             self._say_keys()
@@ -230,14 +235,18 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
     def _say_keys(self) -> None:
         if self.query_one(Input).has_focus:
             return
-        keys = ["Enter opens", "/ search", "r rename", "p pin", "t tags", "d delete"]
+        keys = [Content.assemble((key, "$primary"), (f" {word}", "$quiet")) for key, word in _KEYS]
         if self._deleted:
-            keys.append(f"u undo: {clean_line(self._deleted[-1][1] or UNTITLED, 24)}")
-        self._say(" · ".join(keys), "$quiet")
+            title = clean_line(self._deleted[-1][1], 24) or UNTITLED
+            keys.insert(0, Content.assemble(("u", "$primary"), (f" has {title} back", "$accent")))
+        self._show(Content("  ").join(keys))
 
     def _say(self, text: str, style: str) -> None:
+        self._show(Content.styled(text, style))
+
+    def _show(self, text: Content) -> None:
         with contextlib.suppress(LookupError):  # nothing is there yet, or no longer
-            self.query_one("#chats-note", Line).show(Content.styled(text, style))
+            self.query_one("#chats-note", Line).show(text)
 
 
 def row_lines(row: "ChatRow", width: int, now: float, *, current: str = "") -> list[Content]:

@@ -58,16 +58,16 @@ class WritingScreen(HubbedScreen):
 
     def _in_force(self) -> Manner:
         """What holds for the next answer."""
-        self.chosen.follow(self.chat.conversation, self.chat.talk.keeping.chat)
+        keeping = self.chat.talk.keeping
+        self.chosen.follow(self.chat.conversation, keeping.chat, keeping.system_prompt)
+        keeping.instruct(self.chosen.of_chat.system_prompt)
         return self.chosen.effective(self.steering.settings.spec.model)
 
     def on_turn_asked(self, message: messages.TurnAsked) -> None:
         """Before a question goes to the model, by the handler of the class below: it is asked as it was chosen."""
         manner = self._in_force()
         self.steering.sample(sampling_of(manner))
-        conversation = self.chat.conversation
-        if self.chosen.of_chat.system_prompt is not None or not conversation.system_prompt:
-            conversation.system_prompt = manner.system_prompt or ""
+        self.chat.conversation.system_prompt = manner.system_prompt or ""
 
     def on_count_wanted(self, message: messages.CountWanted) -> None:
         """Tokens of what is typed."""
