@@ -4,10 +4,10 @@ import argparse
 
 import pytest
 
-from offtui.cli.options import Parser, add_session_options, options_from, parse_endpoint
+from offtui.cli.options import Parser, add_session_options, options_from
 from offtui.config import Config
 from offtui.errors import UsageError
-from offtui.options import Options
+from offtui.options import Options, parse_endpoint
 
 
 def parse(*words: str, config: Config = Config()) -> Options:  # noqa: B008 -- frozen

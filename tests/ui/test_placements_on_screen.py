@@ -5,12 +5,15 @@ from pathlib import Path
 
 import msgspec
 
+from offtui.engine.state import Phase, SessionState
 from offtui.options import Options
 from offtui.plan.probe import DevicesReply, DryPoint, DryResult
 from offtui.plan.table import Model
 from offtui.planner.making import Ground, make_view
 from offtui.planner.planner import Planner
 from offtui.planner.view import NoPlan, PlanView
+from offtui.protocol.events import LoadFailed
+from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
 from offtui.ui.messages import ModelStudied
 from offtui.ui.panes.dial import DialPane
@@ -20,7 +23,7 @@ from offtui.units import GIB, MIB
 from tests.fakes import gguf_shapes as shapes
 from tests.planner.scene import RAM_FREE, facts, header_at
 from tests.ui.harness import Recorder, opened
-from tests.ui.launch_plan import tools
+from tests.ui.launch_plan import on_card, tools
 from tests.ui.test_plan_on_screen import planned
 
 
@@ -106,7 +109,7 @@ async def test_leaving_a_study_is_back_at_what_is_up(tmp_path: Path) -> None:
         main = screen.app.main
         wishes = len(engine.wanted)
         main.post_message(ModelStudied(tmp_path / "no.gguf"))
-        await screen.until(lambda: "not there" in screen.line("dial-count"))
+        await screen.until(lambda: "not there" in screen.line("dial-hint"))
         await screen.press("escape")
         await screen.until(lambda: main.study is None)
         await screen.until(lambda: main.plan is not None and main.plan.spec.model == header.path)
@@ -169,3 +172,38 @@ async def test_a_model_is_turned_before_it_is_loaded_without_a_device_too(tmp_pa
         await screen.press("enter")
         await screen.until(lambda: bool(made and made[0].wanted))
         assert made[0].wanted[-1].model == header.path
+
+
+async def test_a_first_load_that_failed_is_turned_and_loaded_again(tmp_path: Path) -> None:
+    header = header_at(tmp_path / "gemma.gguf", shapes.gemma_2_27b())
+    made: list[Recorder] = []
+
+    def engine(listener: Listener) -> Recorder:
+        made.append(Recorder(listener))
+        return made[-1]
+
+    def planner(listener: Callable[[PlanView | NoPlan], None]) -> Planner:
+        having = msgspec.structs.replace(
+            tools(header, tmp_path / "measurements.db"),
+            devices=lambda rpc=(), *, leash: DevicesReply(devices=on_card(header, 12, 8).memory),
+        )
+        return Planner(listener, having)
+
+    options = Options(model=header.path, n_gpu_layers=40)
+    async with opened(engine, size=(120, 36), options=options, planner=planner) as screen:
+        await screen.until(lambda: bool(made and made[0].wanted))
+        failure = Failure("out_of_memory", "No room.")
+        state = SessionState(phase=Phase.CRASHED, wanted=made[0].wanted[-1], failure=failure)
+        made[0].say(state, LoadFailed(failure))
+        await screen.until(lambda: "of 47   not loaded" in screen.line("dial-count"))
+        assert "F6 fit it" in screen.line("footer")
+        await screen.press("ctrl+r", "1", "2")
+        await screen.until(lambda: "12 of 47   not loaded" in screen.line("dial-count"))
+        await screen.press("enter")
+        await screen.until(lambda: len(made[0].wanted) == 2)
+        assert made[0].wanted[-1].n_gpu_layers == 12
+        made[0].say(state, LoadFailed(Failure("crashed", "It died.")))
+        await screen.until(lambda: "F6 fit it" in screen.line("footer"))
+        await screen.press("ctrl+l")
+        await screen.until(lambda: len(made[0].wanted) == 3)
+        await screen.until(lambda: screen.app.main.study is None)

@@ -4,9 +4,10 @@ from pathlib import Path
 import msgspec
 
 from offtui.engine.moves import MoveBegan, MoveFailed
-from offtui.engine.state import Phase, SessionState
+from offtui.engine.state import Phase, SessionState, WorkerEnded
 from offtui.options import Options
-from offtui.protocol.facts import Failure
+from offtui.protocol.events import LoadFailed
+from offtui.protocol.facts import Failure, FailureKind
 from offtui.protocol.spec import LoadSpec
 from offtui.store.remembered import LoadTime, Remembered
 from offtui.ui.ports import Engine
@@ -18,13 +19,17 @@ from tests.ui.harness import loaded
 @dataclass
 class Wishes(Engine):
     wanted: list[LoadSpec] = field(default_factory=list)
+    gone_on: list[tuple[int, int]] = field(default_factory=list)
+
+    def go_on(self, broken: int, turn: int) -> None:
+        self.gone_on.append((broken, turn))
 
     def want(self, spec: LoadSpec) -> None:
         self.wanted.append(spec)
 
 
 def steering(**options: object) -> tuple[Steering, Wishes]:
-    made, engine = Steering(Settings.of(Options(model="/m/big.gguf", **options))), Wishes()  # type: ignore[arg-type]
+    made, engine = Steering(Settings.of(Options(**{"model": "/m/big.gguf", **options}))), Wishes()  # type: ignore[arg-type]
     made.attach(engine)
     return made, engine
 
@@ -72,6 +77,61 @@ def test_the_way_back_never_leads_in_a_circle() -> None:
         made.note(SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], last_good=good))  # it fails again
     assert names == ["big with 4 layers", "big without RPC devices", "the guide"]
     assert engine.wanted[2].rpc == ()
+
+
+def fails(made: Steering, engine: Wishes, kind: FailureKind, good: LoadSpec | None = None) -> None:
+    failure = Failure(kind, "It failed.")
+    state = SessionState(phase=Phase.CRASHED, wanted=engine.wanted[-1], last_good=good, failure=failure)
+    made.note(state, [LoadFailed(failure) if good is None else WorkerEnded(1, failure)])
+
+
+def test_a_device_that_is_lost_is_done_without_first(tmp_path: Path) -> None:
+    model = tmp_path / "big.gguf"
+    model.touch()
+    made, engine = steering(rpc=("h:1", "i:2"), model=str(model))
+    good = comes_up(made, engine)
+    fails(made, engine, "device_lost", good)
+    assert made.way_back_name() == "big without RPC devices"
+    assert made.other_ways == "/rpc h:1 i:2 tries with the device again."
+    assert made.way_on() == " without the RPC device"
+    made.go_on(7, 8)
+    assert (engine.wanted[-1].rpc, engine.wanted[-1].n_ctx, engine.gone_on) == ((), good.n_ctx, [(7, 8)])
+    fails(made, engine, "crashed", good)
+    assert (made.way_on(), made.other_ways) == ("", "")
+    made.set("set.rpc", "h:1")
+    assert (engine.wanted[-1].rpc, engine.wanted[-1].n_gpu_layers) == (("h:1",), None)
+
+
+def test_an_answer_goes_on_as_before_where_no_device_was_lost() -> None:
+    made, engine = steering(rpc=("h:1",))
+    good = comes_up(made, engine)
+    fails(made, engine, "crashed", good)
+    made.go_on(7, 8)
+    assert (len(engine.wanted), engine.gone_on, made.way_on()) == (1, [(7, 8)], "")
+
+
+def test_a_file_that_is_missing_is_not_offered_again() -> None:
+    made, engine = steering(rpc=("h:1",))
+    fails(made, engine, "not_found")
+    assert made.way_back_name() == "the guide"
+    made.go_back()
+    assert engine.wanted[-1].rpc == ("h:1",)
+    fails(made, engine, "rpc_unreachable")
+    assert made.way_back_name() == "the guide without RPC devices"
+
+
+def test_what_failed_for_want_of_memory_can_be_fitted_until_something_is_up() -> None:
+    made, engine = steering()
+    fails(made, engine, "out_of_memory")
+    assert made.can_fit
+    made.layers(3)
+    assert not made.can_fit
+    fails(made, engine, "out_of_range")
+    assert made.can_fit
+    made.layers(3)
+    up = loaded(engine.wanted[-1], 3, 13, device=True)
+    made.note(SessionState(phase=Phase.READY, wanted=engine.wanted[-1], last_good=up.spec, loaded=up), [up])
+    assert not made.can_fit
 
 
 def test_a_context_that_fails_leads_to_the_one_that_worked() -> None:

@@ -34,7 +34,7 @@ async def test_a_worker_that_dies_while_answering_leaves_everything_there() -> N
         roles = [role for role, _ in screen.said()]
         assert roles[:3] == ["user", "assistant", "error"]
         assert screen.said()[1][1].startswith("word0")
-        assert screen.app.main.chat.transcript.entries[1].state == "stopped"
+        assert screen.app.main.chat.transcript.entries[1].state == "broken"
         assert screen.app.main.chat.conversation.open is None
         await screen.press("ctrl+l")
         await screen.until(lambda: screen.phase is Phase.READY)

@@ -1,10 +1,16 @@
 """What the command line and ``config.toml`` together ask a session to open with."""
 
+import re
+from typing import Final
+
 import msgspec
 
 from offtui import paths
 from offtui.config import Config
+from offtui.errors import UsageError
 from offtui.protocol.spec import LoadSpec, Sampling, Strategy
+
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,3 +54,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """A load of that model as the config alone has it."""
         config = self.config
         return LoadSpec(model=model, n_gpu_layers=config.n_gpu_layers, n_ctx=config.n_ctx, n_threads=config.n_threads)
+
+
+def parse_endpoint(text: str) -> str:
+    """``HOST:PORT`` of an RPC device, as llama.cpp takes it.
+
+    Raises:
+        UsageError: the text is not a host and a port.
+    """
+    host, _, port = text.rpartition(":")
+    good_port = re.fullmatch(r"\d{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535
+    if not good_port or not _HOST.fullmatch(host):
+        raise UsageError(f"{text!r} is not HOST:PORT, for instance 127.0.0.1:50052")
+    return text

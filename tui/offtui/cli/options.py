@@ -9,11 +9,10 @@ from typing import Final, Never, TypeVar, get_args
 
 from offtui.config import Config
 from offtui.errors import UsageError
-from offtui.options import Options
+from offtui.options import Options, parse_endpoint
 from offtui.protocol.spec import Sampling, Strategy
 from offtui.units import parse_size
 
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 _MAX_TOKENS: Final = 2**31 - 1
 _MAX_SEED: Final = 2**32 - 1
 
@@ -117,19 +116,6 @@ def parse_layers(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
         raise UsageError(f"{text!r} is not a number of layers; give 0 or more, or auto")
     return int(text)
-
-
-def parse_endpoint(text: str) -> str:
-    """``HOST:PORT`` of an RPC device, as llama.cpp takes it.
-
-    Raises:
-        UsageError: the text is not a host and a port.
-    """
-    host, _, port = text.rpartition(":")
-    good_port = re.fullmatch(r"\d{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535
-    if not good_port or not _HOST.fullmatch(host):
-        raise UsageError(f"{text!r} is not HOST:PORT, for instance 127.0.0.1:50052")
-    return text
 
 
 def _path(text: str) -> str:

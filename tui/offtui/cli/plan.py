@@ -9,7 +9,7 @@ from typing import Final, get_args
 
 from offtui import config
 from offtui.cli.exits import EXIT_CODES, complain, report
-from offtui.cli.options import argument_type, options_from, parse_endpoint
+from offtui.cli.options import argument_type, options_from
 from offtui.cli.plan_command import PROGRAMS, command_line
 from offtui.cli.plan_json import encode, models_json, plans_json
 from offtui.cli.plan_model import PlannedModel
@@ -20,7 +20,7 @@ from offtui.errors import UsageError
 from offtui.gguf.header import Header
 from offtui.memory import ram_available
 from offtui.monitor.bandwidth import ram_bandwidth
-from offtui.options import Options
+from offtui.options import Options, parse_endpoint
 from offtui.plan import target as targets
 from offtui.plan.advise import advise
 from offtui.plan.choose import MARGIN

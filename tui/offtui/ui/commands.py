@@ -210,6 +210,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="set.ubatch", title="Tokens evaluated at once", slash="ubatch", argument="N | auto"),
     Command(id="set.threads", title="Threads", slash="threads", argument="N | auto"),
     Command(id="set.budget", title="Load as if a device had so much", slash="budget", argument="SIZE | off"),
+    Command(id="set.rpc", title="Devices of other machines", slash="rpc", argument="HOST:PORT … | none"),
     Command(id="set.placement", title="Placement", slash="placement", argument="layers | ffn | experts | best"),
     Command(id="set.temp", title="Temperature; 0 is greedy", slash="temp", argument="T | auto"),
     Command(id="set.seed", title="Seed of the sampler", slash="seed", argument="N | auto"),

@@ -135,10 +135,10 @@ def cost_text(move: Move) -> str:
     return "the answer goes on" if move.beside and move.step is MoveStep.BESIDE else "the answer waits"
 
 
-def broken_text(broken: Broken, keys: Sequence[str]) -> str:
-    """What can be done about an answer whose worker died."""
+def broken_text(broken: Broken, keys: Sequence[str], how: str = "") -> str:
+    """What can be done about an answer whose worker died; ``how``: with what else than before."""
     kept = f"{broken.kept} of {broken.total} tokens are kept" if broken.kept else "all of it is evaluated again"
-    return f"The answer broke off. {[*keys, '/continue'][0]} goes on with it: {kept}."
+    return f"The answer broke off. {[*keys, '/continue'][0]} goes on with it{how}: {kept}."
 
 
 def is_stoppable(state: SessionState) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 
 from offtui import paths
 from offtui.errors import UsageError
-from offtui.options import Options
+from offtui.options import Options, parse_endpoint
 from offtui.protocol.facts import LayerCount
 from offtui.protocol.spec import CacheType, FlashAttn, LoadSpec, Sampling, Strategy
 from offtui.text import clean_line
@@ -88,6 +88,12 @@ class Settings(msgspec.Struct, frozen=True):
     def with_budget(self, text: str) -> "Settings":
         """A size, ``8GiB``, or ``off``."""
         return self._load(vram_budget=None if text in ("off", AUTO) else parse_size(text))
+
+    def with_rpc(self, text: str) -> "Settings":
+        """Addresses of RPC devices, or ``none``; the layers are chosen anew."""
+        named = () if text in ("none", "off") else text.replace(",", " ").split()
+        rpc = tuple(dict.fromkeys(parse_endpoint(name) for name in named))
+        return self._load(rpc=rpc, n_gpu_layers=None, tensor_split=())
 
     def _load(self, **changes: object) -> "Settings":
         return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, **changes))

@@ -1,5 +1,6 @@
 """From intents to wishes: what the session is asked for, and what it was asked for last."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +47,11 @@ class Steering:
         self._layers: int | None = None
         """That the last wish was loaded with."""
         self._short: LoadSpec | None = None
-        """The last wish, where a device or the RAM had too little memory for it."""
+        """What a device or the RAM had too little memory for, since something came up."""
+        self._is_coming = False
+        """What was wanted last has neither come up nor failed."""
+        self._failure: Failure | None = None
+        """Of the last wish, or of what was up."""
 
     def attach(self, engine: Engine, *, load: bool = True) -> None:
         """Take the session over, and have the first model loaded."""
@@ -63,6 +68,8 @@ class Steering:
                     self._target = target
                 case Loaded() if not self._is_fallback:
                     self._layers = occurrence.layers.asked
+                    self._short = self._failure = None
+                    self._is_coming = False
                     self._remember(occurrence)
                 case LoadFailed(failure=failure) | WorkerEnded(failure=failure) if failure is not None:
                     self._note_failure(failure, self.settings.spec)
@@ -84,8 +91,8 @@ class Steering:
 
     @property
     def can_fit(self) -> bool:
-        """Whether the last wish failed for want of memory."""
-        return self._short is not None
+        """Whether a load failed for want of memory, and nothing has come up since or is coming."""
+        return self._short is not None and not self._is_coming
 
     def fit(self, plan: "PlanView | None") -> str:
         """Load the next smaller thing than the one that did not fit; what it is, and why.
@@ -107,6 +114,9 @@ class Steering:
         return fitting.why
 
     def _note_failure(self, failure: Failure, wanted: LoadSpec) -> None:
+        self._is_coming = False
+        if failure.kind != "cancelled":
+            self._failure = failure
         if failure.kind == "out_of_memory":
             layers = self._layers if wanted.n_gpu_layers is None else wanted.n_gpu_layers
             self._short = msgspec.structs.replace(wanted, n_gpu_layers=layers)
@@ -184,14 +194,56 @@ class Steering:
         return name if spec.n_gpu_layers is None else f"{name} with {spec.n_gpu_layers} layers"
 
     def _way_back(self) -> LoadSpec:
-        """What worked last, what is wanted without other machines, the guide: the first that has not failed."""
-        wanted = self.settings.spec
-        alone = msgspec.structs.replace(wanted, rpc=(), n_gpu_layers=None) if wanted.rpc else None
-        guide = msgspec.structs.replace(self.settings.with_guide().spec, rpc=(), n_gpu_layers=None)
-        for spec in (self._last_good, alone):
-            if spec is not None and not any(_is_same(failed, spec) for failed in self._failed):
+        """What worked last, what is wanted without other machines, the guide: the first that may succeed.
+
+        Where a device was lost, without it first; what is no file any more, or has failed, is left out.
+        """
+        last, alone = self._last_good, self._alone()
+        guide = msgspec.structs.replace(self.settings.with_guide().spec, n_gpu_layers=None)
+        for spec in (alone, last) if self._lost_device else (last, alone, guide if self.is_file_at_fault else None):
+            if spec is not None and not self._is_hopeless(spec):
                 return spec
-        return guide
+        return msgspec.structs.replace(guide, rpc=())
+
+    def _alone(self) -> LoadSpec | None:
+        """What is wanted, without the devices of other machines; the context stays as long as it was."""
+        wanted, last = self.settings.spec, self._last_good
+        if not wanted.rpc or _is_of_file(self._failure):
+            return None
+        n_ctx = last.n_ctx if last is not None and last.model == wanted.model else wanted.n_ctx
+        return msgspec.structs.replace(wanted, rpc=(), n_gpu_layers=None, tensor_split=(), n_ctx=n_ctx)
+
+    def _is_hopeless(self, spec: LoadSpec) -> bool:
+        if any(_is_same(failed, spec) for failed in self._failed):
+            return True
+        failure = self._failure
+        return failure is not None and failure.kind in _OF_DEVICES + _OF_FILES and not os.path.exists(spec.model)
+
+    @property
+    def _lost_device(self) -> bool:
+        """Whether a device of another machine is what failed."""
+        failure = self._failure
+        return failure is not None and failure.kind in _OF_DEVICES and bool(self.settings.spec.rpc)
+
+    @property
+    def other_ways(self) -> str:
+        """What else can be done than going back; empty: nothing worth a word."""
+        if self._lost_device and (alone := self._alone()) is not None and not self._is_hopeless(alone):
+            return f"/rpc {' '.join(self.settings.spec.rpc)} tries with the device again."
+        return ""
+
+    @property
+    def is_file_at_fault(self) -> bool:
+        """Whether it was the file that could not be loaded."""
+        return _is_of_file(self._failure)
+
+    def way_on(self) -> str:
+        """With what else than before a broken answer would go on; empty: as before."""
+        return " without the RPC device" if self._way_on() is not None else ""
+
+    def _way_on(self) -> LoadSpec | None:
+        alone = self._alone() if self._lost_device and self._state.loaded is None else None
+        return None if alone is None or self._is_hopeless(alone) else alone
 
     def submit(self, turn: int, messages: Sequence[Message]) -> None:
         """A question."""
@@ -213,7 +265,10 @@ class Steering:
             self._engine.resume(turn, messages, self.settings.sampling)
 
     def go_on(self, broken: int, turn: int) -> None:
-        """The turn that broke off goes on under another number."""
+        """The turn that broke off goes on under another number; without a device that is lost."""
+        alone = self._way_on()
+        if alone is not None and self._state.phase in (Phase.CRASHED, Phase.EMPTY):
+            self._want(msgspec.structs.replace(self.settings, spec=alone))
         if self._engine is not None:
             self._engine.go_on(broken, turn)
 
@@ -253,7 +308,9 @@ class Steering:
 
     def _want(self, settings: Settings) -> None:
         self.settings = settings
-        self._short = self._layers = None
+        if self._short is not None and self._short.model != settings.spec.model:
+            self._short = None
+        self._layers, self._is_coming = None, True
         self._came_up = self._is_fallback = False
         if self._engine is not None:
             self._engine.want(settings.spec)
@@ -267,9 +324,14 @@ _OF_THE_LOAD: Mapping[str, tuple[str, Callable[[Settings, str], Settings]]] = {
     "set.ubatch": ("ubatch", Settings.with_ubatch),
     "set.threads": ("threads", Settings.with_threads),
     "set.budget": ("VRAM budget", Settings.with_budget),
+    "set.rpc": ("RPC devices", Settings.with_rpc),
 }
 """Settings that a load is asked with, by command."""
 
+
+_OF_DEVICES = ("device_lost", "rpc_unreachable", "rpc_mismatch")
+_OF_FILES = ("not_found", "permission", "not_gguf", "truncated", "unsupported", "no_tokenizer")
+"""Failures of the kind that the same load has again."""
 
 _DECIDING = (
     "model",
@@ -284,6 +346,10 @@ _DECIDING = (
     "tensor_split",
 )
 """Fields that make a load another one, and that the worker does not fill in."""
+
+
+def _is_of_file(failure: Failure | None) -> bool:
+    return failure is not None and failure.kind in _OF_FILES
 
 
 def _is_cancelled(state: SessionState) -> bool:

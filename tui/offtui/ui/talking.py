@@ -15,6 +15,14 @@ _NOTES = {
     "max_tokens": "ended by the limit of tokens",
     "context_full": "the context is full: /new begins a new chat, /ctx makes it longer",
 }
+_CAUSES = {
+    "crashed": "the worker died",
+    "internal": "the worker died",
+    "device_lost": "a device was lost",
+    "out_of_memory": "memory ran out",
+    "timeout": "the worker hung",
+}
+"""Why an answer broke off, as short as it can be told, by the kind of failure."""
 _STATES: dict[str, EntryState] = {"open": "streaming", "done": "done", "stopped": "stopped", "failed": "failed"}
 
 
@@ -245,13 +253,18 @@ def entry_of(said: Said) -> Entry:
     """A message as the transcript shows it."""
     stamp = said.stamp
     note = [stamp.text(), _NOTES.get(stamp.stop, "")] if stamp is not None and said.state != "open" else []
+    state = _STATES[said.state]
+    if state == "stopped" and (stamp is None or not stamp.stop):
+        # Nobody stopped it: it never came to an end.
+        state = "broken"
+        note.insert(0, _CAUSES.get(said.failure.kind, "the worker failed") if said.failure is not None else "")
     return Entry(
         id=said.id,
         role="user" if said.role == "user" else "assistant",
         text=said.text,
         reasoning=said.reasoning,
         stamp=" · ".join(part for part in note if part),
-        state=_STATES[said.state],
+        state=state,
         name=name_of(said),
     )
 

@@ -45,6 +45,8 @@ class ChatPane(SingleMessages):
         self._keys = keys
         self.as_before = ""
         """Which settings are those that the model had the last time; empty: none."""
+        self.way_on = ""
+        """With what else than before a broken answer would go on."""
         self._told: Failure | None = None
         self._just_opened = False
         """A chat that was kept, and nothing is known yet of the model that will go on with it."""
@@ -247,7 +249,7 @@ class ChatPane(SingleMessages):
                 case WorkerEnded(failure=failure):
                     self._gone(failure, way_back)
                 case TurnBroken(broken=broken) if self.conversation.open is None:
-                    self.notice(broken_text(broken, keys_of(BY_ID["session.go_on"], self._keys)))
+                    self.notice(broken_text(broken, keys_of(BY_ID["session.go_on"], self._keys), self.way_on))
                 case _ if isinstance(occurrence, Moving):
                     self._moved(occurrence, way_to_fit)
                 case _:

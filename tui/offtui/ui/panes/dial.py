@@ -17,6 +17,7 @@ from offtui.engine.state import Phase, SessionState
 from offtui.protocol.facts import LayerCount
 from offtui.protocol.spec import LoadSpec, Placement
 from offtui.recorder.devices import has_device
+from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
 from offtui.ui.messages import DraftMoved, LayersWanted, PaneLeft, StudyLeft
 from offtui.ui.panes import turning
@@ -217,6 +218,10 @@ class DialPane(Vertical, can_focus=True):
             self.post_message(PaneLeft())
         self._forget()
 
+    def knows(self, model: str) -> bool:
+        """Whether that model was up, so that it can be turned with nothing loaded."""
+        return self._layers is not None and self._model == model
+
     @property
     def is_about_to_load(self) -> bool:
         """Whether the draft is loaded after a short quiet; else it waits for Enter."""
@@ -352,7 +357,7 @@ class DialPane(Vertical, can_focus=True):
     def _hints(self) -> list[str]:
         most = self._most()
         if most is None:
-            return [self.trouble] if self.trouble else []
+            return [clean_line(self.trouble, 200)] if self.trouble else []
         if self.study is not None:
             at = self._here() if self.draft is None else self.draft
             return [turning.meaning(at, most, self.placement), "Enter loads so · Esc leaves it"]

@@ -25,7 +25,7 @@ def studied(study: LoadSpec | None) -> str:
 def study_line(draft: int | None, most: int | None, trouble: str) -> Content:
     """The number of a model that is not loaded."""
     if trouble:
-        return Content.styled(clean_line(trouble, 200), "$error")
+        return Content.styled("no plan", "$error")
     if most is None or draft is None:
         return Content.styled("planning…", "$quiet")
     return Content.assemble((f"{draft}", "bold $accent"), f" of {most}", ("   not loaded", "$quiet"))

@@ -108,6 +108,7 @@ class MainScreen(WritingScreen):
             return
         self.steering.note(mail.state, mail.occurrences)
         self.chat.as_before = self.steering.as_before
+        self.chat.way_on = self.steering.way_on()
         self.query_one(KeyFooter).hear(mail.occurrences)
         self.answers += [fact for fact in mail.occurrences if isinstance(fact, TurnEnded)]
         if self._is_only_progress(mail):
@@ -115,6 +116,7 @@ class MainScreen(WritingScreen):
             return
         self.chat.hear(mail.occurrences, self.way_back(), self.way_to_fit())
         self.session = mail.state
+        self.follow(mail.state)
         self.heed(mail.state, mail.occurrences)
 
     def _is_only_progress(self, mail: Mail) -> bool:

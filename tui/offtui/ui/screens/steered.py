@@ -6,6 +6,7 @@ from pathlib import Path
 from offtui.engine.state import Phase, SessionState
 from offtui.errors import UsageError
 from offtui.options import Options
+from offtui.protocol.spec import LoadSpec
 from offtui.ui import messages
 from offtui.ui.commands import BY_ID
 from offtui.ui.keys import keys_of
@@ -26,6 +27,8 @@ class SteeredScreen(PlannedScreen):
         self._options = options
         self._sharing = Sharing()
         self._desk = desk
+        self._failed: LoadSpec | None = None
+        """The first load of a model, which failed: it is studied, or was."""
         self._keys: Mapping[str, str] = options.config.keys
         self.steering = Steering(Settings.of(options), memory)
         # Until the session speaks: what it is going to be asked for first.
@@ -92,6 +95,18 @@ class SteeredScreen(PlannedScreen):
         """Uncover the chat and go to the prompt."""
         raise NotImplementedError
 
+    def follow(self, state: SessionState) -> None:
+        """After a first load that failed the dial is about that: its plan is shown, it can be turned and tried."""
+        failed = state.wanted if state.phase is Phase.CRASHED else None
+        if failed is None or self.query_one(DialPane).knows(failed.model):
+            if self.study is not None and self.study is self._failed:
+                self.leave_study()
+            self._failed = None
+        elif self.study is None and self._failed is None and not failed.on_cpu:
+            self.study = self._failed = failed
+            self.trouble = ""
+            self._desk.study(failed)
+
     def action_go_back(self) -> None:
         """Load the last model that worked; where none did, the built-in guide."""
         self.steering.go_back()
@@ -112,7 +127,11 @@ class SteeredScreen(PlannedScreen):
         """A sentence about the key that loads the last model that worked."""
         keys = keys_of(BY_ID["session.go_back"], self._keys)
         name = self.steering.way_back_name()
-        return f"{keys[0]} loads {name}." if keys and name else ""
+        parts = [f"{keys[0]} loads {name}." if keys and name else "", self.steering.other_ways]
+        if self.steering.is_file_at_fault:
+            models = [*keys_of(BY_ID["models.open"], self._keys), "/model"]
+            parts.append(f"{models[0]} chooses another model.")
+        return " ".join(part for part in parts if part)
 
     def way_to_fit(self) -> str:
         """A sentence about the key that loads what fits; empty where nothing failed for want of memory."""

@@ -115,6 +115,8 @@ def footer_lines(entry: Entry, inner: int) -> list[Line]:
     runs: list[Run] = []
     if entry.state == "stopped":
         runs.append(Run("■ stopped", "stopped"))
+    elif entry.state == "broken":
+        runs.append(Run("✕ broke off", "failed"))
     elif entry.state == "failed":
         runs.append(Run("✕ failed", "failed"))
     if entry.stamp:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["user", "assistant", "notice", "error"]
-EntryState = Literal["done", "streaming", "stopped", "failed"]
+EntryState = Literal["done", "streaming", "stopped", "broken", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
