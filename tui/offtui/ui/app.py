@@ -1,5 +1,6 @@
 """``run`` opens the screen: the environment first, then Textual, then whatever takes time."""
 
+import gc
 import os
 import signal
 import sys
@@ -45,6 +46,7 @@ def run(options: Options, ports: "Ports | None" = None) -> int:
         UsageError: the config names a theme or a key that does not exist.
     """
     _prepare_environment()
+    gc.disable()  # until the first picture: of what is made for it nothing is garbage
     from offtui.ui.application import OfftuiApp
 
     app = OfftuiApp(options, ports or _ports(options))

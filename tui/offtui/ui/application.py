@@ -1,6 +1,7 @@
 """The Textual app: it owns the terminal, the session and the sampler, and knows nothing of panes."""
 
 import contextlib
+import gc
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -102,7 +103,16 @@ class OfftuiApp(App[None], inherit_bindings=False):
         """The first picture is up: now whatever takes time."""
         self.call_after_refresh(self._open)
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """Parse the style sheets anew for another theme; before the first picture they are parsed anyway."""
+        if self.main.is_mounted:
+            super().refresh_css(animate)
+        else:
+            self.stylesheet.set_variables(self.get_css_variables())
+
     def _open(self) -> None:
+        gc.freeze()  # what was made until now stays
+        gc.enable()
         if self._ports.planner is not None:
             self._planner = self._ports.planner(self._planned)
         if self._ports.chats is not None:

@@ -59,7 +59,6 @@ class ChatPane(SingleMessages):
 
     def compose(self) -> ComposeResult:
         """From the top down."""
-        self.transcript.empty = welcome(self.session, self._keys, self.as_before)
         yield self.transcript
         yield Line(id="above")
         yield self.prompt
@@ -83,11 +82,11 @@ class ChatPane(SingleMessages):
             self._next()
 
     def on_resize(self) -> None:
-        """Centre the invitation anew, at the width that has come about."""
-        self.call_after_refresh(self._centre)
+        """Centre the invitation, at the width that has come about; the first one after the first picture."""
+        self.call_after_refresh(self._invite)
 
-    def _centre(self) -> None:
-        self.transcript.empty = self.transcript.empty
+    def _invite(self) -> None:
+        self.transcript.empty = welcome(self.session, self._keys, self.as_before)
 
     # The prompt
 
@@ -196,7 +195,7 @@ class ChatPane(SingleMessages):
             self.prompt.replace_text(text)
 
     def _changed(self) -> None:
-        self.transcript.empty = welcome(self.session, self._keys, self.as_before)
+        self._invite()
         self.keep_draft()
         self.paint_above()
 

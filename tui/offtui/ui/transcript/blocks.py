@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from offtui.ui.transcript.layout import parse
-from offtui.ui.transcript.parse import Node
+from offtui.ui.transcript.tree import Node
 
 
 @dataclass(frozen=True, slots=True)

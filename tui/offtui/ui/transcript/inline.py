@@ -1,10 +1,12 @@
 """The text inside a block: emphasis, code, links and line breaks as runs."""
 
 from collections.abc import Iterable, Sequence
-
-from markdown_it.token import Token
+from typing import TYPE_CHECKING
 
 from offtui.ui.transcript.grid import Run, settle
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 HARD_WRAPPED = 60
 """Characters; a source line at least so long was broken by an editor, a shorter one by its author."""
@@ -14,7 +16,7 @@ _CLOSING = {"strong_close", "em_close", "s_close", "link_close"}
 _TASKS = {"[ ] ": ("☐ ", "task"), "[x] ": ("☑ ", "task task-done"), "[X] ": ("☑ ", "task task-done")}
 
 
-def inline_runs(tokens: Sequence[Token], *, breaks: bool = True) -> list[Run]:
+def inline_runs(tokens: "Sequence[Token]", *, breaks: bool = True) -> list[Run]:
     """Runs of the text of a block. Without ``breaks`` every line break is a space."""
     runs: list[Run] = []
     looks: list[str] = []
@@ -56,7 +58,7 @@ def task_box(runs: list[Run]) -> list[Run]:
     return runs
 
 
-def _leaf(token: Token, looks: Sequence[str]) -> Run:
+def _leaf(token: "Token", looks: Sequence[str]) -> Run:
     if token.type == "code_inline":
         return Run(settle(token.content).replace("\n", " "), " ".join((*looks, "inline-code")))
     if token.type == "math":
@@ -66,7 +68,7 @@ def _leaf(token: Token, looks: Sequence[str]) -> Run:
     return Run(settle(token.content), " ".join(looks))
 
 
-def _target(close: Token, tokens: Sequence[Token], shown: Sequence[Run]) -> list[Run]:
+def _target(close: "Token", tokens: "Sequence[Token]", shown: Sequence[Run]) -> list[Run]:
     """Where a link leads, unless its text says so."""
     opening = None
     for token in tokens:

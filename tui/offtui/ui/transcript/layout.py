@@ -1,14 +1,18 @@
 """Markdown blocks as rows."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from offtui.ui.transcript.code import Highlight, code_block, highlighted
 from offtui.ui.transcript.grid import BLANK, Line, Run, cells, dress, settle
 from offtui.ui.transcript.inline import inline_runs, task_box
-from offtui.ui.transcript.parse import Document, MarkdownParser, Node
 from offtui.ui.transcript.table import Table, table_lines
+from offtui.ui.transcript.tree import Document, Node
 from offtui.ui.transcript.wrap import wrap, wrap_hard
+
+if TYPE_CHECKING:
+    from offtui.ui.transcript.parse import MarkdownParser
 
 MARKDOWN_LIMIT = 256_000
 """Characters; a longer text is shown as it was written, so that no answer takes more than half a second to draw."""
@@ -20,14 +24,21 @@ NARROWEST = 4
 """The same for lists that are not nested."""
 
 _BULLETS = ("•", "◦", "▪")
-_PARSER = MarkdownParser()
 
 
 def parse(text: str, references: dict[str, Any] | None = None) -> Document | None:
     """The blocks of ``text``; ``None`` where it is too long to be taken for Markdown."""
     if len(text) > MARKDOWN_LIMIT or text.count("\n") + text.count("|") > MARKDOWN_PARTS:
         return None
-    return _PARSER.parse(text, references)
+    return _parser().parse(text, references)
+
+
+@cache
+def _parser() -> "MarkdownParser":
+    """Imported with the first text, for a quick start."""
+    from offtui.ui.transcript.parse import MarkdownParser
+
+    return MarkdownParser()
 
 
 def markdown_lines(text: str, width: int) -> list[Line]:

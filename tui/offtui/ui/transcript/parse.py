@@ -1,7 +1,6 @@
 """Markdown to a tree of blocks: CommonMark with tables, strikethrough, and mathematics left as it was written."""
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -9,6 +8,8 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+
+from offtui.ui.transcript.tree import Document, Node
 
 NESTING_LIMIT = 60
 """Levels of nesting beyond which a block is shown as it was written."""
@@ -25,30 +26,6 @@ _MATH_SPANS = (
     ("$$", re.compile(r"\$\$(.+?)\$\$", re.DOTALL)),
     ("$", re.compile(r"\$(?![\s$])[^$\n]*?(?<![\s\\])\$(?!\d)")),
 )
-
-
-@dataclass(slots=True)
-class Node:
-    """A block and what it holds."""
-
-    kind: str
-    """markdown-it's token type, without ``_open``."""
-    token: Token
-    children: list["Node"] = field(default_factory=list["Node"])
-
-    @property
-    def inline(self) -> list[Token]:
-        """Tokens of the text of a paragraph, heading or table cell."""
-        return [token for child in self.children if child.kind == "inline" for token in child.token.children or ()]
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The top blocks of a text."""
-
-    blocks: tuple[Node, ...]
-    starts: tuple[int, ...]
-    """First line of each block, counted from 0."""
 
 
 class MarkdownParser:
@@ -147,11 +124,3 @@ def _math_inline(state: StateInline, silent: bool) -> bool:
             state.pos = match.end()
             return True
     return False
-
-
-def line_offset(text: str, line: int) -> int:
-    """Index at which a line of ``text`` begins."""
-    offset = 0
-    for _ in range(line):
-        offset = text.index("\n", offset) + 1
-    return offset

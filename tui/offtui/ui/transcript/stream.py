@@ -5,7 +5,7 @@ from typing import Any
 from offtui.ui.transcript.code import GrowingCode
 from offtui.ui.transcript.grid import BLANK, Line
 from offtui.ui.transcript.layout import parse, plain_lines, stacked
-from offtui.ui.transcript.parse import line_offset
+from offtui.ui.transcript.tree import line_offset
 
 LINES_AHEAD = 2
 """What a line begins is certain when it and the next are complete: a table is known by its second line."""
