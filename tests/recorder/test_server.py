@@ -1,4 +1,5 @@
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -120,13 +121,29 @@ def test_nobody_runs(place: Path) -> None:
 
 
 def test_a_socket_that_nobody_serves_is_removed_and_the_next_one_asked(server: Server, show: Show, place: Path) -> None:
-    stale = place / "999999.sock"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(stale))
-    os.utime(stale, (2e9, 2e9))
-    assert address.running(place)[0] == 999999
+    gone, older = _died(place), _died(place)
+    os.utime(gone, (2e9, 2e9))
+    os.utime(older, (1e9, 1e9))
+    another = place / f"{os.getppid()}.sock"  # a number that somebody else has got since
+    gone.rename(another)
     assert ask_state(place=place) == show.state
-    assert not stale.exists()
+    assert [path.name for path in place.iterdir()] == [f"{os.getpid()}.sock"], "the older one too, though not asked"
+
+
+def test_a_process_with_a_number_of_another_container_is_not_taken_for_dead(server: Server, place: Path) -> None:
+    elsewhere = place / "2147483646.sock"
+    (place / f"{os.getpid()}.sock").rename(elsewhere)
+    assert address.running(place) == [2147483646]
+    assert elsewhere.exists()
+
+
+def _died(place: Path) -> Path:
+    """The socket of an offtui that was killed."""
+    script = "import pathlib, sys, os, signal\nfrom offtui.recorder import address\n"
+    script += "address.listen(pathlib.Path(sys.argv[1]), os.getpid())\nos.kill(os.getpid(), signal.SIGKILL)"
+    process = subprocess.Popen([sys.executable, "-c", script, str(place)])
+    assert process.wait(60) == -signal.SIGKILL
+    return place / f"{process.pid}.sock"
 
 
 def test_a_follower_gets_the_past_and_what_comes(server: Server, show: Show, place: Path, heard: Heard) -> None:

@@ -1,6 +1,7 @@
 """The page of the full monitor, whatever there is to show and however small the terminal."""
 
 import itertools
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from offtui.protocol.facts import DeviceFacts
 from offtui.recorder.devices import RamUse, device_uses
 from offtui.recorder.tape import Tape
 from offtui.ui.widgets.gauges import Look, device_lines, others_text, ram_lines
-from offtui.ui.widgets.lanes import Window, graph_width
+from offtui.ui.widgets.lanes import STILL, Lane, Window, cell_of, graph_width, lane_values, time_of
 from offtui.ui.widgets.monitor_page import Page, page_lines
 from tests.recorder.scenes import Show, card, process, sample
 from tests.ui.harness import GIB
@@ -139,10 +140,51 @@ def test_mapped_weights_are_told_from_what_is_held() -> None:
     title, bar, notes = ram_lines(use, Look(64, full=True))
     assert title.plain.endswith("4.0 / 16.0 GiB")
     assert bar.plain == "████▓▓▓▓░░░░░░░░▞▞▞▞▞▞▞▞" + "·" * 40
-    assert "▞ mapped 2.0 Gi" in notes.plain
+    assert notes.plain == "█ weights 1.0G  ▓ KV 1.0G  ▞ mapped 2.0G  ░ others 2.0G"
     assert "mapped 4.0 GiB (50 % in RAM)" in ram_lines(use, Look(64))[2].plain
     unknown = ram_lines(replace(use, cached=None), Look(120, full=True))[2].plain
     assert "mapped – of 4.0 GiB in RAM" in unknown
+
+
+@pytest.mark.parametrize("width", [*range(10, 130, 7), 78])
+def test_no_figure_of_a_legend_is_cut(width: int) -> None:
+    use = RamUse(
+        weights=12 * GIB, kv=GIB, compute=GIB // 3, mapped=4 * GIB, cached=2 * GIB, used=15 * GIB, total=16 * GIB
+    )
+    text = ram_lines(use, Look(width, full=True))[2].plain
+    assert len(text) <= width
+    assert "…" not in text
+    whole = (
+        "█ weights 12.0 GiB  ▓ KV 1.0 GiB  ▒ compute 341.3 MiB  ▞ mapped 2.0 GiB of 4.0 GiB in RAM  ░ others 1.7 GiB"
+    )
+    words = re.findall(r"\S \w+ \d+\.\d ?(?:[GM]iB|[GM])", text)
+    assert len(words) == text.count("  ") + bool(text)
+    assert (text == whole) == (width >= len(whole))
+    if width >= 78:
+        assert len(words) == 5
+
+
+def test_cells_stay_where_they_are_for_some_seconds() -> None:
+    cells, style = 80, "braille"
+    history = Tape().history
+    for second in range(400):
+        history.add("tps", float(second), float(second % 17))
+    lane = Lane("tps", "Tokens", str)
+    drawn: list[list[float | None]] = []
+    for now in range(300, 340):
+        window = Window(120.0, float(now), steady=True)
+        values = lane_values(history, lane, window, cells, style)
+        ahead = window.ahead(cells)
+        assert len(values) == 2 * cells
+        assert (
+            values[: 2 * (cells - ahead)] == lane_values(history, lane, Window(120.0, now), cells, style)[2 * ahead :]
+        )
+        assert values[2 * (cells - ahead) :] == [None] * 2 * ahead
+        assert cell_of(window, cells, now) == cells - 1 - ahead
+        assert time_of(window, cells, 0) == pytest.approx(now, abs=120 / cells)
+        drawn.append(values)
+    moved = sum(values[:10] != before[:10] for before, values in itertools.pairwise(drawn))
+    assert moved == pytest.approx(40 / STILL, abs=1)
 
 
 def test_no_tape_at_all_is_a_page_too() -> None:

@@ -155,6 +155,8 @@ async def test_a_plan_that_was_wrong_is_said(tmp_path: Path) -> None:
     async with planned(tmp_path, extra=5 * MIB) as (screen, _, _):
         wrong = "plan was wrong: weights on CUDA0"
         await screen.until(lambda: wrong in screen.app.main.query_one("#ledger Line", Line).text)
+        side = screen.app.main.query_one("#side")
+        await screen.until(lambda: side.virtual_size.height <= side.size.height)
 
 
 async def test_where_there_is_room_the_signs_are_explained_and_the_truth_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,12 @@ from offtui.engine.state import Phase, TurnState
 from offtui.monitor.sample import Sample
 from offtui.options import Options
 from offtui.ui.application import OfftuiApp
+from offtui.ui.panes.dial import DialPane
+from offtui.ui.panes.models import ModelList
+from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.ports import Ports
+from offtui.ui.screens.choice import ChoiceScreen
+from offtui.ui.screens.help import HelpScreen
 from offtui.ui.screens.monitor import MonitorScreen
 from offtui.ui.widgets.line import Line
 from tests.recorder.scenes import card, sample
@@ -90,9 +95,10 @@ async def test_the_full_monitor_opens_over_the_chat_and_follows() -> None:
         engine.load(9)
         await screen.until(lambda: "9/13 layers" in page(screen))
         await screen.press("minus")
-        assert "-5 min" in page(screen)
+        assert "5 min" in page(screen)
         await screen.press("plus", "plus")
-        assert "-1 min" in page(screen)
+        assert "1 min" in page(screen)
+        assert "-30 s" in page(screen)
         await screen.press("left")
         assert "held" in page(screen)
         assert " ago" in page(screen)
@@ -100,6 +106,30 @@ async def test_the_full_monitor_opens_over_the_chat_and_follows() -> None:
         assert "now" in page(screen)
         await screen.press("escape")
         assert screen.app.screen is screen.app.main
+
+
+@pytest.mark.parametrize(
+    ("key", "there"),
+    [
+        ("ctrl+p", lambda screen: isinstance(screen.app.screen, ChoiceScreen)),
+        ("f1", lambda screen: isinstance(screen.app.screen, HelpScreen)),
+        ("ctrl+r", lambda screen: isinstance(screen.app.focused, DialPane)),
+        ("f2", lambda screen: isinstance(screen.app.focused, ModelList)),
+        ("f3", lambda screen: isinstance(screen.app.focused, MonitorPane)),
+    ],
+)
+async def test_the_keys_of_other_places_lead_there_from_the_full_monitor(
+    key: str, there: Callable[[Screen], bool]
+) -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.press("f4")
+        screen.app._sampled(sample(50.0))
+        await screen.until(lambda: "GiB" in page(screen))
+        await screen.press("left", "escape", key)
+        await screen.until(lambda: there(screen))
+        assert not any(isinstance(each, MonitorScreen) for each in screen.app.screen_stack)
 
 
 def drawn(screen: Screen) -> list[str]:

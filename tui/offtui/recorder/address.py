@@ -84,14 +84,33 @@ def leave(place: Path, pid: int) -> None:
 
 
 def running(place: Path) -> list[int]:
-    """Process numbers of which there are sockets, the newest first; some may be stale."""
+    """Process numbers of which there are sockets, the newest first; sockets of processes that died are removed."""
     found: list[tuple[float, int]] = []
     with contextlib.suppress(OSError):
         for path in place.iterdir():
             if path.suffix == SUFFIX and path.stem.isdecimal():
                 with contextlib.suppress(OSError):
                     found.append((path.lstat().st_mtime, int(path.stem)))
-    return [pid for _, pid in sorted(found, reverse=True)]
+    return [pid for _, pid in sorted(found, reverse=True) if _is_alive(pid) or _is_served(place, pid)]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's process has the number now
+        return True
+    return True
+
+
+def _is_served(place: Path, pid: int) -> bool:
+    """Whether somebody answers there: in a container the numbers of processes may be others."""
+    connection = connect(place, pid)
+    if connection is None:
+        return False
+    connection.close()
+    return True
 
 
 def connect(place: Path, pid: int) -> socket.socket | None:

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
-from textual.app import App
 from textual.binding import BindingType
 from textual.theme import Theme
 
@@ -32,6 +31,7 @@ from offtui.ui.messages import (
     PlanRefused,
     SampleTaken,
 )
+from offtui.ui.narrow import NarrowApp
 from offtui.ui.ports import Engine, Planning, Ports, Shelving, Telling, Watch
 from offtui.ui.screens.main import MainScreen
 
@@ -49,7 +49,7 @@ _WORTH_A_LOOK = LoadWanted | MoveBegan | WorkerSpawned | Loaded | TurnWanted | T
 """After which the machine is looked at at once: what an answer took, for instance, is read at its begin and end."""
 
 
-class OfftuiApp(App[None], inherit_bindings=False):
+class OfftuiApp(NarrowApp, inherit_bindings=False):
     """Opens the main screen, then the session and the sampler, and brings them together."""
 
     CSS_PATH = "offtui.tcss"

@@ -3,7 +3,6 @@
 import contextlib
 from typing import ClassVar
 
-from textual.app import App
 from textual.binding import BindingType
 
 from offtui.config import Config
@@ -19,10 +18,11 @@ from offtui.ui.application import BLURRED_SECONDS, BUSY_SECONDS, IDLE_SECONDS
 from offtui.ui.commands import quit_binding
 from offtui.ui.keys import keymap
 from offtui.ui.messages import NewsArrived, SampleTaken
+from offtui.ui.narrow import NarrowApp
 from offtui.ui.screens.monitor import MonitorScreen
 
 
-class TopApp(App[None], inherit_bindings=False):
+class TopApp(NarrowApp, inherit_bindings=False):
     """Has a sampler of its own; of the session it is told."""
 
     CSS_PATH = "offtui.tcss"

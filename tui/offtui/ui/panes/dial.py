@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
 from textual.reactive import var
@@ -21,6 +20,7 @@ from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
 from offtui.ui.messages import DraftMoved, LayersWanted, PaneLeft, StudyLeft
 from offtui.ui.panes import turning
+from offtui.ui.panes.column import Fitting
 from offtui.ui.panes.prospect import Prospect
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.strip import Split, Strip, strip_lines
@@ -32,7 +32,7 @@ QUIET = 0.6
 """Seconds without a key after which the draft is loaded."""
 
 
-class DialPane(Vertical, can_focus=True):
+class DialPane(Fitting, can_focus=True):
     """A strip of n_layer + 1 cells and the number, turned by keys; its intent goes up after a short quiet.
 
     It is about the model that is up, or about one that is only studied, which Enter alone loads.
@@ -133,6 +133,10 @@ class DialPane(Vertical, can_focus=True):
 
     def on_resize(self) -> None:
         """Wrap the strip anew."""
+        self._paint()
+
+    def fit(self) -> None:
+        """The panes beside have other heights than before."""
         self._paint()
 
     def on_blur(self) -> None:

@@ -1,5 +1,6 @@
 """The truth line: what the load that is up put where, in MiB, from the buffers themselves."""
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -10,6 +11,7 @@ from textual.reactive import var
 from offtui.engine.state import Phase, SessionState
 from offtui.protocol.facts import DeviceLedger
 from offtui.text import clean_line
+from offtui.ui.panes.column import PaneGrew
 from offtui.ui.widgets.line import Line
 from offtui.units import MIB, size_text
 
@@ -46,8 +48,9 @@ class LedgerPane(Vertical):
         self._paint()
 
     def on_resize(self) -> None:
-        """Fit the columns."""
+        """Fit the columns; the panes beside have other room."""
         self._paint()
+        self.post_message(PaneGrew())
 
     def _paint(self) -> None:
         if not self.is_mounted:
@@ -68,17 +71,23 @@ def ledger_lines(state: SessionState, width: int, plan: "PlanView | None" = None
     rows = [_row(entry, name_width) for entry in entries]
     layers = state.loaded.layers
     verdict = f"asked {layers.asked}, got {layers.got} of {layers.max}"
+    style = "$success" if layers.asked == layers.got else "$warning"
     mapped = sum(entry.mapped for entry in entries)
     budget = state.loaded.spec.vram_budget
-    verdict += "" if budget is None else f" · budget {size_text(budget)}"
-    note = f" · of RAM {_mib(mapped)} mapped" if mapped and width >= 44 else ""
-    style = "$success" if layers.asked == layers.got else "$warning"
     same = plan is not None and plan.spec.model == state.loaded.spec.model
+    notes = [] if budget is None else [f"budget {size_text(budget)}"]
+    notes += [f"of RAM {_mib(mapped)} mapped"] if mapped else []
     if plan is not None and same and plan.truth and not plan.bugs and width >= AS_PLANNED:
-        note += " · weights and KV as planned"
+        notes.append("weights and KV as planned")
+    said = [Content.styled(verdict, style)]
+    for note in notes:
+        if said[-1].cell_length + len(note) + 3 <= width:
+            said[-1] = Content.assemble(said[-1], (f" · {note}", "$quiet"))
+        else:
+            said.append(Content.styled(note, "$quiet"))
     bugs = plan.bugs if plan is not None and same else ()
-    wrong = [Content.styled(f"plan was wrong: {clean_line(str(bug))}", "$error") for bug in bugs[:2]]
-    return [head, *rows, Content.assemble((verdict, style), (note, "$quiet")), *wrong]
+    wrong = [row for bug in bugs[:2] for row in textwrap.wrap(f"plan was wrong: {clean_line(str(bug))}", width)]
+    return [head, *rows, *said, *[Content.styled(row, "$error") for row in wrong]]
 
 
 def _row(entry: DeviceLedger, name_width: int) -> Content:

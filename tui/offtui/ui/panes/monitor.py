@@ -1,6 +1,5 @@
 """The monitor: memory of every device and of the machine, and tokens per second with a short history."""
 
-import math
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from textual.app import ComposeResult
@@ -10,15 +9,16 @@ from textual.content import Content
 from textual.reactive import var
 
 from offtui.engine.state import Phase, SessionState
-from offtui.monitor.graph import Style, render, samples_per_column
+from offtui.monitor.graph import Style, render
 from offtui.monitor.sample import HostSample, Sample
 from offtui.protocol.spec import Placement
 from offtui.recorder.devices import device_uses, ram_use
 from offtui.recorder.tape import Tape
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
+from offtui.ui.panes.column import PaneGrew
 from offtui.ui.widgets.gauges import LABEL, Look, cpu_line, device_lines, flow_text, ram_lines, would_be
-from offtui.ui.widgets.lanes import round_up
+from offtui.ui.widgets.lanes import TOKENS, Window, lane_values, round_up
 from offtui.ui.widgets.line import Line
 from offtui.units import rate_text, seconds_text
 
@@ -56,7 +56,6 @@ class MonitorPane(Vertical, can_focus=True):
         yield Line(id="monitor-speed")
         yield Line(id="monitor-graph")
         yield Line(id="monitor-turn")
-        yield Line(id="monitor-problem")
 
     def watch_session(self, before: SessionState, after: SessionState) -> None:
         """Show what changed; speed is shown with the samples while an answer is written."""
@@ -77,8 +76,9 @@ class MonitorPane(Vertical, can_focus=True):
         self._paint()
 
     def on_resize(self) -> None:
-        """Fit bars and history."""
+        """Fit bars and history; the panes beside have other room."""
         self._paint()
+        self.post_message(PaneGrew())
 
     def action_pause(self) -> None:
         """Hold the figures still, or let them go on."""
@@ -95,8 +95,6 @@ class MonitorPane(Vertical, can_focus=True):
             self._set("#monitor-speed", [self._speed(width)])
             self._set("#monitor-graph", self._history(width))
         self._set("#monitor-turn", self._turn())
-        problems = self.sample.problems if self.sample else ()
-        self._set("#monitor-problem", [Content.styled(clean_line(problem), "$warning") for problem in problems[:1]])
 
     def _set(self, selector: str, lines: list[Content]) -> None:
         self.query_one(selector, Line).show_lines(lines)
@@ -113,8 +111,11 @@ class MonitorPane(Vertical, can_focus=True):
         host = self.sample.host if self.sample else HostSample()
         worker = self.sample.worker if self.sample else None
         lines.append(cpu_line(host, worker, look))
+        # One row for whatever there is to say, so that the pane keeps its height.
+        problems = self.sample.problems if self.sample else ()
         flow = flow_text(host, worker) if self.session.phase is Phase.LOADING else ""
-        lines.append(Content.styled(flow, "$quiet").truncate(width, ellipsis=True))
+        said = Content.styled(clean_line(problems[0]), "$warning") if problems else Content.styled(flow, "$quiet")
+        lines.append(said.truncate(width, ellipsis=True))
         return lines
 
     def _speed(self, width: int) -> Content:
@@ -137,10 +138,8 @@ class MonitorPane(Vertical, can_focus=True):
         peak = self._peak()
         if peak is None or self.sample is None:
             return [Content.styled(text, "$quiet") for text in ("", "no answer in the last two minutes", "")]
-        fine = samples_per_column(self._graph)
-        step = SPAN / width
-        edge = (math.floor(self.sample.time / step) + 1) * step - step / fine / 2
-        columns = self._tape.history.columns("tps", width * fine, SPAN, edge)
+        window = Window(SPAN, self.sample.time, steady=True)
+        columns = lane_values(self._tape.history, TOKENS, window, width, self._graph)
         lines = render(columns, width, GRAPH_LINES, self._graph, high=round_up(peak), fill=True)
         return [Content.styled(line, "$ours") for line in lines]
 
@@ -149,11 +148,10 @@ class MonitorPane(Vertical, can_focus=True):
         prompt = Content.assemble(
             ("Prompt".ljust(LABEL), "$secondary"), f"{rate_text(timings.prompt_tps if timings else None)} t/s"
         )
-        if timings is None:
-            return [prompt]
+        reused = f"   {timings.reused_tokens} of {timings.prompt_tokens} tokens reused" if timings else ""
         first = Content.assemble(
             ("First token".ljust(LABEL), "$secondary"),
-            seconds_text(timings.ttft_seconds or None),
-            (f"   {timings.reused_tokens} of {timings.prompt_tokens} tokens reused", "$quiet"),
+            seconds_text((timings.ttft_seconds or None) if timings else None),
+            (reused, "$quiet"),
         )
         return [prompt, first]

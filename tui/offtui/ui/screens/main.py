@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.widget import Widget
 
 from offtui.engine.state import Phase, SessionState
@@ -23,6 +23,7 @@ from offtui.ui.commands import BY_ID, Situation, Where, bindings
 from offtui.ui.keys import keys_of
 from offtui.ui.moving import is_stoppable
 from offtui.ui.panes.chat import ChatPane
+from offtui.ui.panes.column import Column
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.footer import KeyFooter
 from offtui.ui.panes.ledger import LedgerPane
@@ -75,7 +76,7 @@ class MainScreen(WritingScreen):
             models.display = "models" in columns
             yield models
             yield ChatPane(self._keys, self._options.config.system_prompt, id="chat").data_bind(MainScreen.session)
-            with Vertical(id="side") as side:
+            with Column(id="side") as side:
                 side.display = "side" in columns
                 yield MonitorPane(self.tape, graph=self._options.config.graph, id="monitor").data_bind(
                     MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.placement, MainScreen.plan

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from textual.app import App, ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.reactive import var
 from textual.screen import Screen
@@ -37,6 +37,10 @@ _FOOTER = (
     (("full.export", "full.export_json"), "CSV/JSON"),
 )
 """Keys in the last row."""
+_ELSEWHERE = (
+    "dial.open", "models.open", "hub.open", "monitor.open", "chat.new", "chats.open", "app.palette", "app.help"
+)  # fmt: skip
+"""Commands of the screen below that lead to another place; their keys lead there from here too."""
 FLASH = 4.0
 """Seconds that a word stays in the last row."""
 _AROUND = 1.25
@@ -52,6 +56,10 @@ class MonitorScreen(Screen[None]):
         ("f4", "leave", "Back"),
         ("f", "leave", "Back"),
         ("q", "leave", "Back"),
+        *(
+            Binding(",".join(BY_ID[id].keys), f"elsewhere('{id}')", BY_ID[id].title, show=False, id=id)
+            for id in _ELSEWHERE
+        ),
     ]
 
     session: var[SessionState | None] = var[SessionState | None](None)
@@ -70,6 +78,7 @@ class MonitorScreen(Screen[None]):
         *,
         graph: str = "braille",
         leave: str = "back",
+        elsewhere: Callable[[str], object] | None = None,
     ) -> None:
         """A page over a tape.
 
@@ -78,12 +87,14 @@ class MonitorScreen(Screen[None]):
             keys: the user's own.
             graph: how lines are drawn.
             leave: the word for the key that ends it.
+            elsewhere: runs an action of the screen below, once this one has left; ``None``: there is none below.
         """
         super().__init__()
         self._tape = tape
         self._keys = keys
         self._graph: Style = cast(Literal["braille", "block", "ascii"], graph)
         self._leave = leave
+        self._elsewhere = elsewhere
         self._zoom = 1
         self._cursor: int | None = None
         self._held: float | None = None
@@ -137,7 +148,7 @@ class MonitorScreen(Screen[None]):
         else:
             self._zoom = min(max(self._zoom + by, 0), len(ZOOMS) - 1)
         if self._cursor is not None:
-            self._cursor = min(self._cursor, graph_width(self.size.width) - 1)
+            self._cursor = min(self._cursor, self._oldest())
         self._paint()
 
     def action_read(self, by: int) -> None:
@@ -146,9 +157,8 @@ class MonitorScreen(Screen[None]):
             return
         if self._held is None:
             self._held = self.sample.time
-        cells = graph_width(self.size.width)
         here = -1 if self._cursor is None else self._cursor
-        self._cursor = min(max(here + by, 0), cells - 1)
+        self._cursor = min(max(here + by, 0), self._oldest())
         self._paint()
 
     def action_answer(self, by: int) -> None:
@@ -204,6 +214,16 @@ class MonitorScreen(Screen[None]):
         else:
             app.exit()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is nowhere else to go without a screen below."""
+        return action != "elsewhere" or self._elsewhere is not None
+
+    def action_elsewhere(self, id: str) -> None:
+        """Leave for where that command leads."""
+        if self._elsewhere is not None:
+            self.dismiss(None)
+            self._elsewhere(BY_ID[id].action)
+
     def _say(self, text: str) -> None:
         self._flash = text
         self._paint()
@@ -223,7 +243,13 @@ class MonitorScreen(Screen[None]):
             now=now,
             cursor=self._cursor,
             slice=None if answer is None else (answer.began, answer.ended),
+            steady=self._span is None,
         )
+
+    def _oldest(self) -> int:
+        """The last cell that the cursor can go to."""
+        cells = graph_width(self.size.width - 2)
+        return cells - 1 - self._window().ahead(cells)
 
     def _chosen(self) -> Answer | None:
         if self._answer is None:

@@ -33,7 +33,12 @@ class WatchedScreen(ChattingScreen):
         """The monitor on the whole screen."""
         from offtui.ui.screens.monitor import MonitorScreen
 
-        full = MonitorScreen(lambda: self.tape, self._keys, graph=self._options.config.graph)
+        full = MonitorScreen(
+            lambda: self.tape,
+            self._keys,
+            graph=self._options.config.graph,
+            elsewhere=lambda action: self.call_later(self.run_action, action),
+        )
         for name in ("session", "sample", "draft", "placement", "plan"):
             full.set_reactive(getattr(MonitorScreen, name), getattr(self, name))
             full.watch(self, name, partial(setattr, full, name), init=False)

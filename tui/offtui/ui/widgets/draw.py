@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
+from offtui.units import size_text
+
 _LEVELS = "▁▂▃▄▅▆▇"
 
 
@@ -94,14 +96,52 @@ def _ours(cells: int, ours: int, kv: int, compute: int, signs: "_Signs") -> str:
     return signs.weights * weights_end + signs.kv * (kv_end - weights_end) + signs.compute * (cells - kv_end)
 
 
-def legend(parts: Sequence[tuple[str, str]], *, ascii: bool = False) -> Content:
-    """What the signs of a bar mean, with figures: ``(part, figure)``, part as in the fields of the signs."""
+def legend(parts: Sequence["Part"], width: int, *, ascii: bool = False) -> Content:
+    """What the signs of a bar mean, with figures, in as many words as there is room for; no figure is cut.
+
+    In a narrow row what there is nothing of goes first, then the words are short, then the last parts go.
+    """
     signs = _PLAIN if ascii else _SIGNS
-    shown = [
-        Content.assemble((getattr(signs, part), _STYLES.get(part, "$ours")), (f" {figure}", "$quiet"))
-        for part, figure in parts
+    some = [part for part in parts if part.size != 0]
+    forms = [
+        [(part.sign, part.text + part.more) for part in parts],
+        [(part.sign, part.text + part.more) for part in some],
+        [(part.sign, part.text) for part in some],
     ]
-    return Content("  ").join(shown)
+    short = [(part.sign, part.short) for part in some]
+    forms += [short[:count] for count in range(len(short), 0, -1)]
+    for form in forms:
+        shown = [
+            Content.assemble((getattr(signs, sign), _STYLES.get(sign, "$ours")), (f" {text}", "$quiet"))
+            for sign, text in form
+        ]
+        row = Content("  ").join(shown)
+        if row.cell_length <= width:
+            return row
+    return Content("")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a bar, for its legend."""
+
+    sign: str
+    """As the fields of the signs."""
+    word: str
+    size: int | None
+    """Bytes."""
+    more: str = ""
+    """Said after the figure, where there is room."""
+
+    @property
+    def text(self) -> str:
+        """With its unit."""
+        return f"{self.word} {size_text(self.size)}"
+
+    @property
+    def short(self) -> str:
+        """In few cells: ``KV 1.2G``."""
+        return f"{self.word} {size_text(self.size).replace(' ', '').removesuffix('iB')}"
 
 
 def _cells(part: int, total: int, width: int) -> int:

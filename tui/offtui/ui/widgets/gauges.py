@@ -10,7 +10,7 @@ from offtui.monitor.sample import GpuProcess, GpuSample, HostSample, ProcessSamp
 from offtui.protocol.spec import Placement
 from offtui.recorder.devices import DeviceUse, RamUse
 from offtui.text import clean_line
-from offtui.ui.widgets.draw import legend, memory_bar, small_bar
+from offtui.ui.widgets.draw import Part, legend, memory_bar, small_bar
 from offtui.units import UNKNOWN, gib, size_text
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def device_lines(use: DeviceUse, look: Look, would: int | None = None) -> list[C
     if look.rows == 2:
         return lines
     if look.full:
-        lines.append(legend(_legend(use), ascii=look.ascii).truncate(look.width, ellipsis=True))
+        lines.append(legend(_legend(use), look.width, ascii=look.ascii))
         if notes := _notes(use, full=True):
             lines.append(_fitting(notes, look.width))
         if others := others_text(use, look.width):
@@ -86,16 +86,17 @@ def ram_lines(use: RamUse, look: Look) -> list[Content]:
 
 def _ram_notes(use: RamUse, cached: int, look: Look) -> Content:
     if look.full:
+        others = None if use.used is None else max(use.used - use.ours, 0)
         parts = [
-            ("weights", f"weights {size_text(use.weights)}"),
-            ("kv", f"KV {size_text(use.kv)}"),
-            ("compute", f"compute {size_text(use.compute)}"),
-            ("others", f"others {size_text(None if use.used is None else max(use.used - use.ours, 0))}"),
+            Part("weights", "weights", use.weights),
+            Part("kv", "KV", use.kv),
+            Part("compute", "compute", use.compute),
+            Part("others", "others", others),
         ]
         if use.mapped:
-            inside = UNKNOWN if use.cached is None else size_text(cached)
-            parts.insert(3, ("mapped", f"mapped {inside} of {size_text(use.mapped)} in RAM"))
-        return legend(parts, ascii=look.ascii).truncate(look.width, ellipsis=True)
+            inside = None if use.cached is None else cached
+            parts.insert(3, Part("mapped", "mapped", inside, f" of {size_text(use.mapped)} in RAM"))
+        return legend(parts, look.width, ascii=look.ascii)
     notes = [f"ours {size_text(use.ours) if use.ours else UNKNOWN}"]
     if use.mapped:
         share = "" if use.cached is None else f" ({cached * 100 // use.mapped} % in RAM)"
@@ -190,14 +191,15 @@ def _figures(used: int | None, total: int | None, after: int | None = None) -> s
     return f"{gib(used)} / {gib(total)} GiB"
 
 
-def _legend(use: DeviceUse) -> list[tuple[str, str]]:
-    parts = [
-        ("weights", f"weights {size_text(use.weights)}"),
-        ("kv", f"KV {size_text(use.kv)}"),
-        ("compute", f"compute {size_text(use.compute)}"),
-    ]
+def _legend(use: DeviceUse) -> list[Part]:
     others = None if use.used is None else max(use.used - use.ours, 0)
-    return [*parts, ("others", f"others {size_text(others)}"), ("free", f"free {size_text(use.free)}")]
+    return [
+        Part("weights", "weights", use.weights),
+        Part("kv", "KV", use.kv),
+        Part("compute", "compute", use.compute),
+        Part("others", "others", others),
+        Part("free", "free", use.free),
+    ]
 
 
 def _notes(use: DeviceUse, *, full: bool) -> list[str]:

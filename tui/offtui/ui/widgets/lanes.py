@@ -19,6 +19,8 @@ NAME, SCALE = 22, 10
 """Cells left of a lane, for its name and value, and right of it, for its top."""
 ZOOMS = (60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0)
 """Seconds that can be seen at a time."""
+STILL = 12.0
+"""Seconds for which lines that go on stay where they are: their new cells take free room at the right edge."""
 LITTLE = 8
 """Of memory, the part that is little."""
 Cell = tuple[str, str]
@@ -63,9 +65,10 @@ def _rate(value: float | None) -> str:
     return f"{rate_text(value)} t/s"
 
 
+TOKENS = Lane("tps", "Tokens", _rate)
 LANES = (
     Lane("vram", "VRAM", _bytes, "max"),
-    Lane("tps", "Tokens", _rate),
+    TOKENS,
     Lane("ram", "RAM", _bytes, "max"),
     Lane("power", "Power", _watts),
     Lane("util", "GPU busy", _percent),
@@ -82,11 +85,21 @@ class Window:
 
     span: float
     now: float
-    """Of the right edge."""
+    """Of the newest cell."""
     cursor: int | None = None
-    """Cells from the right edge."""
+    """Cells from the newest one."""
     slice: tuple[float, float] | None = None
     """An answer that is looked at."""
+    steady: bool = False
+    """Cells stay where they are for ``STILL`` seconds; else the newest is always the last."""
+
+    def ahead(self, cells: int) -> int:
+        """Cells right of the newest that are yet to come."""
+        if not self.steady:
+            return 0
+        width = self.span / cells
+        together = min(math.ceil(STILL / width), max(cells // 4, 1))
+        return together - 1 - math.floor(self.now / width) % together
 
 
 def shown_lanes(history: History, room: int) -> list[Lane]:
@@ -140,10 +153,11 @@ def lane_rows(
     """One lane of ``height`` rows and ``width`` cells. ``marks``: see ``guides``."""
     lane, values, top = strip.lane, strip.values, strip.top
     cells = graph_width(width)
-    value = values_at(values, window.cursor, style) if window.cursor is not None else strip.now
+    cursor = None if window.cursor is None else window.cursor + window.ahead(cells)
+    value = values_at(values, cursor, style) if cursor is not None else strip.now
     drawn = render(values, cells, height, style, high=top, fill=True)
     looks = _looks(window, cells)
-    value_style = "bold $accent" if window.cursor is not None else "bold"
+    value_style = "bold $accent" if cursor is not None else "bold"
     rows: list[Content] = []
     for number, text in enumerate(drawn):
         left: list[Cell] = [(" " * NAME, "")]
@@ -154,7 +168,7 @@ def lane_rows(
             peak = f"peak {lane.text(max(known))}" if known else ""
             left = [(peak.rjust(NAME - 1)[: NAME - 1], "$quiet"), (" ", "")]
         edge = lane.text(top) if number == 0 else ""
-        rows.append(Content.assemble(*left, *_row(text, looks, marks, window.cursor), (f" {edge}"[:SCALE], "$quiet")))
+        rows.append(Content.assemble(*left, *_row(text, looks, marks, cursor), (f" {edge}"[:SCALE], "$quiet")))
     return rows
 
 
@@ -163,7 +177,8 @@ def lane_values(history: History, lane: Lane, window: Window, cells: int, style:
     fine = samples_per_column(style)
     width = window.span / cells
     edge = (math.floor(window.now / width) + 1) * width - width / fine / 2
-    return history.columns(lane.series, cells * fine, window.span, edge, lane.how)
+    ahead = window.ahead(cells) * fine
+    return [*history.columns(lane.series, cells * fine, window.span, edge, lane.how)[ahead:], *[None] * ahead]
 
 
 def values_at(values: Sequence[float | None], cursor: int, style: Style) -> float | None:
@@ -180,7 +195,7 @@ def graph_width(width: int) -> int:
 
 
 def time_of(window: Window, cells: int, cell: int) -> float:
-    """The time in the middle of the cell that is ``cell`` from the right edge."""
+    """The time in the middle of the cell that is ``cell`` from the newest."""
     width = window.span / cells
     return (math.floor(window.now / width) - cell + 0.5) * width
 
@@ -188,7 +203,7 @@ def time_of(window: Window, cells: int, cell: int) -> float:
 def cell_of(window: Window, cells: int, at: float) -> int | None:
     """The cell from the left that a time falls into; ``None`` outside."""
     width = window.span / cells
-    cell = cells - 1 - (math.floor(window.now / width) - math.floor(at / width))
+    cell = cells - 1 - window.ahead(cells) - (math.floor(window.now / width) - math.floor(at / width))
     return cell if 0 <= cell < cells else None
 
 
@@ -242,8 +257,9 @@ def mark_row(history: History, window: Window, width: int) -> Content:
         if cell is not None:  # those that fall into one cell stand side by side
             place = next((free for free in range(cell, min(cell + 4, cells)) if row[free][0] == " "), cell)
             row[place] = LETTERS[mark.event]
-    if window.cursor is not None and window.cursor < cells and row[cells - 1 - window.cursor][0] == " ":
-        row[cells - 1 - window.cursor] = ("│", "$accent")
+    at = cells if window.cursor is None else window.cursor + window.ahead(cells)
+    if at < cells and row[cells - 1 - at][0] == " ":
+        row[cells - 1 - at] = ("│", "$accent")
     return Content.assemble(("Marks".ljust(NAME), "$secondary"), *_joined(row))
 
 
@@ -267,17 +283,24 @@ def _joined(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def axis_row(window: Window, width: int, *, live: bool) -> Content:
-    """How long ago: a word at each quarter that there is room for, the right edge last."""
+    """How long ago: a word at each quarter that there is room for, the newest cell last."""
     cells = graph_width(width)
+    newest = cells - window.ahead(cells)
     text = [" "] * cells
     steps = 4 if cells >= 48 else 2
-    for step in range(steps):
-        word = f"-{seconds_text(window.span * (steps - step) / steps).replace('.0 s', ' s').replace(' 00 s', '')}"
-        place = round(cells * step / steps)
-        text[place : place + len(word)] = list(word)
+    for step in range(1 if window.steady else 0, steps):
+        word = f"-{_round_text(window.span * (steps - step) / steps)}"
+        place = newest - cells + round(cells * step / steps)
+        if place >= 0:
+            text[place : place + len(word)] = list(word)
     end = "now" if live else "held"
-    text[cells - len(end) :] = list(end)
-    return Content.assemble((" " * NAME, ""), ("".join(text[:cells]), "$quiet"))
+    text[newest - len(end) : newest] = list(end)
+    span = _round_text(window.span) if window.steady else ""
+    return Content.assemble((span.ljust(NAME), "$quiet"), ("".join(text[:cells]), "$quiet"))
+
+
+def _round_text(seconds: float) -> str:
+    return seconds_text(seconds).replace(".0 s", " s").replace(" 00 s", "")
 
 
 def near_marks(history: History, window: Window, cells: int, cursor: int) -> list[Mark]:
@@ -285,7 +308,7 @@ def near_marks(history: History, window: Window, cells: int, cursor: int) -> lis
     return [
         mark
         for mark in history.marks(window.now - window.span)
-        if cell_of(window, cells, mark.time) == cells - 1 - cursor
+        if cell_of(window, cells, mark.time) == cells - 1 - window.ahead(cells) - cursor
     ]
 
 
