@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from gguf import GGUFWriter
 from offtui.errors import LoadError
 from offtui.gguf.header import Header, Tensor
+from offtui.plan import architectures
+from offtui.worker.architecture import is_known
 from offtui.worker.header import UnreadableModel, read_header
 from tests.fakes import gguf_shapes as shapes
 
@@ -253,6 +256,21 @@ def test_parts_in_the_wrong_order_or_under_a_wrong_name(tmp_path: Path) -> None:
 )
 def test_what_a_file_is_for(meta: dict[str, Any], arch: str, tensors: tuple[Tensor, ...], kind: str) -> None:
     assert header(meta, arch=arch, tensors=tensors, tokenizer__ggml__tokens=10).kind == kind
+
+
+def test_an_architecture_that_llama_cpp_has_no_code_for(tiny: Path, tmp_path: Path) -> None:
+    shape = shapes.bench_tiny()
+    path = shapes.write_random(tmp_path / "new.gguf", replace(shape, arch="qwen9000"))
+    assert read_header(str(path)).kind == "unknown"
+    assert read_header(str(path)).n_layer == read_header(str(tiny)).n_layer
+    assert read_header(str(tiny)).kind == "model"
+
+
+def test_llama_cpp_knows_every_architecture_that_the_arithmetic_does() -> None:
+    listed = architectures.KNOWN | architectures.UNKNOWN
+    assert [arch for arch in sorted(listed) if not is_known(arch)] == []
+    assert not is_known("qwen9000")
+    assert not is_known("qu'ote\"\n")
 
 
 @pytest.mark.parametrize("value", [None, -1, 0, 2**63, "32", True, 32.5, float("nan"), float("inf"), (32, 32)])

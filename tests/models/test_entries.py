@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from offtui.engine import prober
 from offtui.gguf.library import find
 from offtui.models.entries import header_of, known, read_unknown
+from offtui.protocol.facts import no_chat_model
 from offtui.store.catalogue import Catalogue
 from tests.fakes import gguf_shapes
 
@@ -60,6 +62,27 @@ def test_a_file_that_changed_is_read_again(models: Path, catalogue: Catalogue) -
     os.utime(tiny, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     unknown = [entry.file.name for entry in known(find([models]), catalogue) if entry.facts is None]
     assert unknown == ["half", "tiny"]
+
+
+def test_an_architecture_without_code_is_not_offered_and_asked_about_again(models: Path, catalogue: Catalogue) -> None:
+    gguf_shapes.write_random(models / "new.gguf", replace(gguf_shapes.bench_tiny(), arch="qwen9000"))
+    for _ in range(2):  # a newer llama.cpp may know it
+        (new,) = [entry for entry in known(find([models]), catalogue) if entry.file.name == "new"]
+        ((new,),) = read_unknown([new], catalogue)
+        assert new.facts is not None
+        assert (new.kind, new.facts.arch, new.is_loadable) == ("unknown", "qwen9000", False)
+        assert header_of(new, catalogue) is not None, "its metadata can be read all the same"
+    refusal = no_chat_model(new.kind, "new.gguf", new.facts.arch)
+    assert refusal is not None
+    assert "architecture qwen9000" in refusal.message
+
+
+def test_a_name_that_is_not_utf_8_is_said_and_the_others_are_read(models: Path, catalogue: Catalogue) -> None:
+    os.rename(models / "tiny.gguf", os.path.join(os.fsencode(models), b"caf\xe9.gguf"))
+    (read,) = read_unknown(known(find([models]), catalogue), catalogue)
+    failures = {entry.file.name: entry.facts.failure for entry in read if entry.facts}
+    assert failures["caf"] == "has a name that is not UTF-8"
+    assert failures["qwen3-8b-Q4_K_M"] == ""
 
 
 def test_marks_and_speeds_belong_to_paths(models: Path, catalogue: Catalogue) -> None:

@@ -58,7 +58,8 @@ def test_no_device_and_no_memory() -> None:
     assert choose(GEMMA, spec(), [], 64 * GIB).why == "0 of 47 layers: there is no GPU device."
     nothing = choose(GEMMA, spec(), [card(0)], 64 * GIB)
     assert nothing.n_gpu_layers == 0
-    assert "1 would need" in nothing.why
+    assert nothing.why == "Not even 0 of 47 layers: the compute buffers would need 300.1 of 0.0 MiB on CUDA0."
+    assert not nothing.fits
 
 
 def test_a_device_whose_memory_is_unknown_gets_nothing() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from offtui.engine.state import Phase, SessionState
 from offtui.options import Options
@@ -11,7 +12,7 @@ from offtui.plan.probe import DevicesReply, DryPoint, DryResult
 from offtui.plan.table import Model
 from offtui.planner.making import Ground, make_view
 from offtui.planner.planner import Planner
-from offtui.planner.view import NoPlan, PlanView
+from offtui.planner.view import NoPlan, PlanView, fit_line, need_line
 from offtui.protocol.events import LoadFailed
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
@@ -151,6 +152,26 @@ def test_both_figures_where_the_formula_was_wrong(tmp_path: Path) -> None:
     assert "formula" not in table_lines(plain, None, None)[0].plain
 
 
+@pytest.mark.parametrize("size", [GIB, 40 * MIB])
+def test_no_row_of_the_table_is_wider_than_the_smallest_terminal(tmp_path: Path, size: int) -> None:
+    for shape in (shapes.gemma_2_27b(), shapes.qwen3_30b_a3b(), shapes.bench_tiny()):
+        header = header_at(tmp_path / "m.gguf", shape)
+        ground = Ground(LoadSpec(model=header.path), True, facts(free=size), RAM_FREE)
+        dry = {("layers", 2): DryResult(DryPoint(2), {"CUDA0": 700 * MIB}, 20 * MIB)}
+        view = make_view(header, Model.of(header), ground, dry=dry)  # type: ignore[arg-type]
+        for placement in view.placements:
+            lines = table_lines(view.under(placement), 1, 2)
+            assert max(line.cell_length for line in lines) <= 75
+
+
+def test_a_plan_says_that_the_ram_is_short(tmp_path: Path) -> None:
+    header = header_at(tmp_path / "m.gguf", shapes.gemma_2_27b())
+    view = make_view(header, Model.of(header), Ground(LoadSpec(model=header.path), True, facts(), 8 * GIB))
+    assert fit_line(view, view.rows[0]) == "RAM is short: weights come from the disk"
+    assert need_line(view, view.rows[0]).endswith(f"RAM {view.rows[0].ram.total / GIB:.1f} of 8.0 GiB")
+    assert fit_line(view, view.rows[47]).startswith("does not fit")
+
+
 async def test_a_model_is_turned_before_it_is_loaded_without_a_device_too(tmp_path: Path) -> None:
     header = header_at(tmp_path / "gemma.gguf", shapes.gemma_2_27b())
     made: list[Recorder] = []
@@ -169,6 +190,9 @@ async def test_a_model_is_turned_before_it_is_loaded_without_a_device_too(tmp_pa
     options = Options(model=header.path, load=False)
     async with opened(engine, size=(120, 36), options=options, planner=planner) as screen:
         await screen.until(lambda: "0 of 47   not loaded" in screen.line("dial-count"))
+        assert screen.line("dial-figures").splitlines()[-1] == "✓ no GPU device: all of it in RAM"
+        await screen.press("right")
+        assert screen.app.main.draft == 0, "without a device there is nothing to turn"
         await screen.press("enter")
         await screen.until(lambda: bool(made and made[0].wanted))
         assert made[0].wanted[-1].model == header.path

@@ -144,7 +144,7 @@ async def test_the_table_opens_where_the_dial_points(tmp_path: Path) -> None:
     async with planned(tmp_path) as (screen, _, _):
         await screen.press("ctrl+r", "4", "0", "d")
         assert isinstance(screen.app.screen, PlanScreen)
-        await screen.until(lambda: screen.app.screen.query_one("#plan-box").scroll_y > 0)
+        await screen.until(lambda: screen.app.screen.query_one("#plan-rows").scroll_y > 0)
         await screen.press("escape")
         assert not isinstance(screen.app.screen, PlanScreen)
         await screen.ask("/plan")

@@ -1,8 +1,10 @@
 """``offtui models``: the model files of this machine."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -82,8 +84,8 @@ def ordered(entries: Sequence[Entry], by: str) -> list[Entry]:
 def _json(entry: Entry) -> dict[str, Any]:
     facts = entry.facts if entry.facts and not entry.facts.failure else None
     return {
-        "path": str(entry.file.path).encode("utf-8", "replace").decode(),
-        "files": [str(part).encode("utf-8", "replace").decode() for part in entry.file.parts],
+        "path": _text_of(entry.file.path),
+        "files": [_text_of(part) for part in entry.file.parts],
         "name": entry.file.name,
         "arch": facts.arch if facts and facts.arch else None,
         "quant": entry.quant or None,
@@ -91,6 +93,11 @@ def _json(entry: Entry) -> dict[str, Any]:
         "n_layer": facts.n_layer if facts and facts.n_layer else None,
         "kind": entry.kind,
     }
+
+
+def _text_of(path: Path) -> str:
+    """A name for JSON: bytes that are not UTF-8 as U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _text(entries: Sequence[Entry]) -> str:

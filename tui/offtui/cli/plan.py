@@ -191,6 +191,8 @@ def _plan(header: Header, arguments: argparse.Namespace, options: Options, found
     )
     settings, model = Settings.of(spec, header), Model.of(header)
     notes: list[str] = []
+    if header.kind == "unknown":
+        notes.append(f"The installed llama.cpp does not know the architecture {header.arch} and cannot load this.")
     if not model.geometry.known:
         notes.append(f"The architecture {header.arch} is new here: its weights are exact, cache and compute a guess.")
     plans: list[Plan] = []
@@ -201,7 +203,7 @@ def _plan(header: Header, arguments: argparse.Namespace, options: Options, found
         ram = ram_available() if target.here else None
         plan = make_plan(model, settings, target, line, strategy=arguments.placement, ram_available=ram, n_past=N_PAST)
         probe = target.here and bool(target.devices) if arguments.probe is None else arguments.probe
-        if probe and plan.table.placement == "layers":
+        if probe and header.kind == "model" and plan.table.placement == "layers":
             points = tuple(DryPoint(point) for point in points_to_try(plan))
             results = prober.dry_load(DryRequest(_with_context(spec, settings), points))
             failure = next((result.failure for result in results if result.failure), None)

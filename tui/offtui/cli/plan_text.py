@@ -8,6 +8,7 @@ from offtui.cli.plan_model import PlannedModel
 from offtui.plan.choose import Budget, fits
 from offtui.plan.report import Plan
 from offtui.plan.speed import Rate
+from offtui.plan.target import size_name
 from offtui.planner.view import rough
 from offtui.text import clean_line
 from offtui.units import GIB, MIB, UNKNOWN, gib, rate_text, size_text
@@ -28,7 +29,7 @@ def plans_text(planned: PlannedModel, *, every_row: bool) -> str:
             lines += wrap(f"Perhaps better: {advice}.", WIDTH, subsequent_indent="  ")
         legend = _legend([planned])
         if any(not fits(row, plan.choice.budgets) for row in plan.table.rows):
-            legend.insert(0, "▶ the most that fits · × does not fit")
+            legend.insert(0, "▶ the most that fits · × does not fit" if plan.choice.fits else "× does not fit")
     else:
         lines += ["What fits:", *_fitting(planned.plans), "", "What that brings:", *_bringing(planned.plans)]
         legend = _legend([planned])
@@ -108,8 +109,13 @@ def _budget(name: str, have: Budget, free: int | None, total: int | None, *, her
     held = f"{_short(have.margin)} margin"
     if have.context:
         held += f", {_short(have.context)} for the backend"
-    size = f"{gib(free)} of {gib(total)} GiB free" if here else f"{gib(total)} GiB"
-    return f"{name}: {size}, {gib(have.bytes)} to plan with ({held})"
+    if here:
+        size = f"{gib(free)} of {gib(total)} GiB free, {_short(have.bytes)}"
+    elif total is None or name == size_name(total):  # it has said its size
+        size = _short(have.bytes)
+    else:
+        size = f"{gib(have.bytes)} of {gib(total)} GiB"
+    return f"{name}: {size} to plan with ({held})"
 
 
 def _short(size: int) -> str:
@@ -152,6 +158,10 @@ def _mib(size: int) -> str:
     return f"{size / MIB:.1f}"
 
 
+def _whole_mib(size: int) -> str:
+    return f"{size / MIB:.0f}"
+
+
 def _worth(plan: Plan, count: int, chosen: int) -> list[int]:
     """Rows worth printing: the ends, the choice with its neighbours, what was measured, and some between."""
     step = -(-count // (MAX_ROWS - 6))
@@ -161,18 +171,20 @@ def _worth(plan: Plan, count: int, chosen: int) -> list[int]:
 
 
 def _fitting(plans: Sequence[Plan]) -> list[str]:
-    cells = [["card", "layers", "of the weights", "VRAM GiB", "RAM GiB"]]
+    small = all(row.vram.total < GIB and row.ram.total < GIB for plan in plans for row in (plan.choice.row,))
+    unit, size = ("MiB", _whole_mib) if small else ("GiB", gib)
+    cells = [["card", "layers", "of the weights", f"VRAM {unit}", f"RAM {unit}"]]
     for plan in plans:
         row = plan.choice.row
         weights = row.vram.weights + row.ram.weights
-        budget = gib(sum(have.bytes or 0 for have in plan.choice.budgets))
+        budget = size(sum(have.bytes or 0 for have in plan.choice.budgets))
         cells.append(
             [
                 plan.target.name,
                 _share(plan),
                 f"{row.vram.weights / weights:.0%}" if weights else "",
-                f"{gib(row.vram.total)} of {budget}",
-                gib(row.ram.total),
+                f"{size(row.vram.total)} of {budget}",
+                size(row.ram.total),
             ]
         )
     return _table(cells)
@@ -181,10 +193,12 @@ def _fitting(plans: Sequence[Plan]) -> list[str]:
 def _bringing(plans: Sequence[Plan]) -> list[str]:
     cells = [["card", "layers", "tokens/s", "all on the CPU", "times"]]
     for plan in plans:
-        alone, times = UNKNOWN, ""
-        if plan.table.placement == "layers":
+        fast, alone, times = UNKNOWN, UNKNOWN, ""
+        if plan.choice.fits:
+            fast = _rate(plan.rate)
+        if plan.choice.fits and plan.table.placement == "layers":
             alone, times = _rate(plan.rates[0]), f"{rough(plan.rate.value / plan.rates[0].value)}×"
-        cells.append([plan.target.name, _share(plan), _rate(plan.rate), alone, times])
+        cells.append([plan.target.name, _share(plan), fast, alone, times])
     return _table(cells, left=(0, 2, 3))
 
 

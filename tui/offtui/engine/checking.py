@@ -169,7 +169,7 @@ def _objection(read: Event, spec: LoadSpec) -> Failure | None:
         return read.failure
     if read.header is None:
         return Failure("internal", f"Nothing could be read of {_name(spec)}.")
-    return no_chat_model(read.header.kind, _name(spec))
+    return no_chat_model(read.header.kind, _name(spec), read.header.arch)
 
 
 def _name(spec: LoadSpec) -> str:

@@ -1,6 +1,7 @@
 """Runs probers: processes that read headers and dry-load models, with a deadline, and may die of what they read."""
 
 import contextlib
+import itertools
 import os
 import selectors
 import signal
@@ -64,14 +65,29 @@ def read_headers(
     replies: list[HeaderReply] = []
     left = list(paths)
     while left:
-        lines, end = _run(["offtui.worker.header", "--", *left], b"", seconds, leash, each=True)
-        for line in lines[: len(left)]:
+        if not _is_text(left[0]):
+            message = f"{clean_line(left[0], 300)} has a name that is not UTF-8."
+            failure = Failure("unsupported", message, advice="Rename the file, or the folder that is called so.")
+            replies.append(HeaderReply(path=left.pop(0), header=None, failure=failure))
+            continue
+        some = list(itertools.takewhile(_is_text, left))
+        lines, end = _run(["offtui.worker.header", "--", *some], b"", seconds, leash, each=True)
+        for line in lines[: len(some)]:
             reply = msgspec.json.decode(line, type=HeaderReply)
             replies.append(HeaderReply(path=left.pop(0), header=reply.header, failure=reply.failure))
-        if left:
+        if len(lines) < len(some):
             failure = _failure(end, f"Reading {clean_line(left[0], 300)}", "The file may be broken on purpose.")
             replies.append(HeaderReply(path=left.pop(0), header=None, failure=failure))
     return replies
+
+
+def _is_text(path: str) -> bool:
+    """Whether the name's bytes are UTF-8; those that are not arrive as surrogates, which no message can carry."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def devices(rpc: Sequence[str] = (), seconds: float = DEVICES_SECONDS, leash: Leash | None = None) -> DevicesReply:

@@ -11,7 +11,8 @@ from offtui.text import clean_line
 MAX_LAYERS = 512
 """llama.cpp's ``LLAMA_MAX_LAYERS``; a file that claims more is not loaded by it."""
 
-Kind = Literal["model", "embedding", "mmproj", "lora", "vocabulary", "unsupported"]
+Kind = Literal["model", "embedding", "mmproj", "lora", "vocabulary", "unknown", "unsupported"]
+"""``unknown``: a model of an architecture that the installed llama.cpp has no code for."""
 Scalar = bool | int | float | str
 
 _EMBEDDERS = {
@@ -75,6 +76,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     lengths: dict[str, int]
     """Elements of every array, kept or not."""
     tensors: tuple[Tensor, ...]
+    has_code: bool = True
+    """Whether the llama.cpp that read it has code for the architecture."""
 
     def get_int(self, key: str, default: int | None = None) -> int | None:
         """The integer at ``key``; a float that is whole counts, a bool or an array does not."""
@@ -206,4 +209,4 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         # 0 is "none"; a model that answers with text has no pooling
         if arch in _EMBEDDERS or self.arch_int("pooling_type") > 0:
             return "embedding"
-        return "model"
+        return "model" if self.has_code else "unknown"

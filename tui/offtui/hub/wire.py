@@ -20,6 +20,7 @@ HubFailureKind = Literal[
     "permission",
     "wrong_hash",
     "too_long",
+    "unsupported",
     "stopped",
     "died",
     "internal",

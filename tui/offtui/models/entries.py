@@ -97,8 +97,9 @@ def read_unknown(
             read.append(msgspec.structs.replace(entry, facts=_facts(reply)))
         catalogue.keep_facts(
             (str(entry.file.path), entry.file.bytes, entry.file.mtime_ns, entry.facts)
-            for entry in read
-            if entry.facts is not None
+            for entry, reply in zip(read, replies, strict=True)
+            # a disk or a machine that was slow for a while is no fact of the file
+            if entry.facts is not None and not (reply.failure is not None and reply.failure.kind == "timeout")
         )
         yield read
 

@@ -76,6 +76,9 @@ def plan_offer(
     header = header_from_afar(client, repo, commit, offer, catalogue, leash)
     if isinstance(header, HubFailure):
         return Planned(offer, failure=header)
+    if header.kind == "unknown":
+        why = HubFailure("unsupported", f"The installed llama.cpp does not know the architecture {header.arch}.")
+        return Planned(offer, n_params=header.n_params, failure=why)
     if header.kind != "model":
         return Planned(offer, n_params=header.n_params)
     return Planned(offer, fitting_of(header, here), header.n_params)
@@ -112,7 +115,8 @@ def none_fits(planned: Sequence[Planned], here: Here) -> str:
     """Why none of them is the best."""
     needs = [plan.fitting.total for plan in planned if plan.fitting is not None]
     if not needs:
-        return "None of them could be planned."
+        why = {plan.failure.message for plan in planned if plan.failure and plan.failure.kind == "unsupported"}
+        return why.pop() if len(why) == 1 else "None of them could be planned."
     free = gib(here.ram_available)
     return f"None fits this machine: the smallest takes {size_text(min(needs))}, and {free} GiB of RAM are free."
 

@@ -6,7 +6,7 @@ import msgspec
 
 from offtui.gguf.header import Header
 from offtui.plan.settings import Device, Settings
-from offtui.plan.table import Model, PlacementKind, Row, Table, table
+from offtui.plan.table import Bytes, Model, PlacementKind, Row, Table, table
 from offtui.protocol.spec import LoadSpec
 from offtui.units import GIB, MIB, UNKNOWN
 
@@ -29,7 +29,13 @@ class Budget(msgspec.Struct, frozen=True):
     context: int
     """Bytes held back for the backend's own context."""
     margin: int
-    """Bytes held back on purpose."""
+    """Bytes held back on purpose; less than was meant where there is not so much."""
+
+    def room(self, need: Bytes) -> int | None:
+        """Bytes that ``need`` may take: the compute buffers that 0 layers need too may take the margin as well."""
+        if self.bytes is None or need.weights + need.kv > 0:
+            return self.bytes
+        return self.bytes + self.margin
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -83,7 +89,7 @@ def budgets(
             found.append(Budget(device.name, None, held, margin))
             continue
         free += back[index] if index < len(back) else 0
-        left = min(margin, round((device.total or free) * SMALL_MARGIN))
+        left = min(margin, round((device.total or free) * SMALL_MARGIN), max(free - held, 0))
         found.append(Budget(device.name, max(free - held - left, 0), held, left))
     return tuple(found)
 
@@ -104,9 +110,10 @@ def choose_from(rows: Table, budget: Sequence[Budget], ram_available: int | None
 def fits(row: Row, budget: Sequence[Budget]) -> bool:
     """Whether a row fits every device; a device of unknown memory fits only what puts nothing on it."""
     for have, device in zip(budget, row.devices, strict=True):
-        if device.weights + device.kv == 0 and row.n_gpu_layers == 0:
+        room = have.room(device)
+        if room is None and device.weights + device.kv == 0 and row.n_gpu_layers == 0:
             continue
-        if have.bytes is None or device.total > have.bytes:
+        if room is None or device.total > room:
             return False
     return True
 
@@ -122,6 +129,8 @@ def _why(rows: Table, index: int, budget: Sequence[Budget], any_fits: bool) -> s
     names = " and ".join(have.name for have in budget)
     if not any_fits:
         short, need = _shortest(row, budget)
+        if rows.placement == "layers":
+            return f"Not even 0 of {most} layers: the compute buffers {_needs(need, short, '')}."
         return f"Not even with the matrices of {row.n_kept} layers in RAM: it {_needs(need, short, '')}."
     if index == len(rows.rows) - 1:
         return f"All {most} layers: they need {_of(row.vram.total, _sum(budget), 1)} on {names}."
@@ -156,7 +165,8 @@ def _needs(need: int, short: Budget, subject: str) -> str:
 def _shortest(row: Row, budget: Sequence[Budget]) -> tuple[Budget, int]:
     """The device that a row does not fit, and what it would need there."""
     pairs = list(zip(budget, row.devices, strict=True))
-    over = [(have, device.total) for have, device in pairs if have.bytes is not None and device.total > have.bytes]
+    rooms = [(have, device.total, have.room(device)) for have, device in pairs]
+    over = [(have, need) for have, need, room in rooms if room is not None and need > room]
     return over[0] if over else (pairs[0][0], pairs[0][1].total)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from offtui.gguf.header import Header
-from offtui.plan.choose import Budget, Choice, budgets
+from offtui.plan.choose import Budget, Choice, budgets, fits
 from offtui.plan.placement import Ladder, choose_on, ladder, placements_of
 from offtui.plan.settings import Settings
 from offtui.plan.speed import fit, rates
@@ -47,8 +47,12 @@ def device_budgets(
         return tuple(budgets([device], context=context)[0] for device, context in pairs)
     # what a person asks to be left free is left, on small devices too
     found = [budgets([device], margin=0, context=context)[0] for device, context in pairs]
-    left = [None if have.bytes is None else max(have.bytes - margin, 0) for have in found]
-    return tuple(Budget(have.name, size, have.context, margin) for have, size in zip(found, left, strict=True))
+    return tuple(
+        Budget(have.name, None, have.context, margin)
+        if have.bytes is None
+        else Budget(have.name, max(have.bytes - margin, 0), have.context, min(margin, have.bytes))
+        for have in found
+    )
 
 
 def learned_contexts(facts: Sequence[DeviceFacts], learned: Learned) -> tuple[int | None, ...]:
@@ -91,18 +95,13 @@ def decide(
     for placement in wanted:
         rungs = ladder(model, settings, devices, placement)
         layers, choice = choose_on(rungs, budget, ram_available)
-        fits = choice.fits
+        does_fit = choice.fits
         if spec.n_gpu_layers is not None:
             layers = min(spec.n_gpu_layers, len(rungs.rows) - 1)
-            fits = _fits(rungs, layers, budget)
-        found.append((fits, rates(rungs.table, settings, line)[layers].value, rungs, layers, choice))
+            does_fit = fits(rungs.rows[layers], budget)
+        found.append((does_fit, rates(rungs.table, settings, line)[layers].value, rungs, layers, choice))
     # of equals, and where the speeds are guesses, whole layers: what others know best
     _, _, rungs, layers, choice = max(found, key=lambda entry: (entry[0], entry[1]))
     if spec.n_gpu_layers is None:
         notices.append(choice.why)
     return Decision(rungs.placement, layers, rungs.table, tuple(notices))
-
-
-def _fits(rungs: Ladder, layers: int, budget: Sequence[Budget]) -> bool:
-    pairs = zip(budget, rungs.rows[layers].devices, strict=True)
-    return layers == 0 or all(have.bytes is not None and need.total <= have.bytes for have, need in pairs)

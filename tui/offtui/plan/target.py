@@ -31,6 +31,11 @@ class Target(msgspec.Struct, frozen=True):
     """Whether the devices are this machine's, so that llama.cpp itself can be asked about them."""
 
 
+def size_name(size: int) -> str:
+    """What a card is called of which only the memory is known."""
+    return f"{size / GIB:g} GiB" if size >= GIB else f"{size / MIB:g} MiB"
+
+
 def of_size(text: str, *, margin: int = MARGIN, cpu: float | None = None) -> Target:
     """A machine with cards of these sizes: ``8GiB``, or ``24GiB+24GiB`` for two.
 
@@ -41,9 +46,8 @@ def of_size(text: str, *, margin: int = MARGIN, cpu: float | None = None) -> Tar
     if len(sizes) > MAX_DEVICES:
         raise UsageError(f"{len(sizes)} devices are too many; llama.cpp knows {MAX_DEVICES}.")
     devices = tuple(Device(f"CUDA{index}", size, size) for index, size in enumerate(sizes))
-    names = "+".join(f"{size / GIB:g} GiB" if size >= GIB else f"{size / MIB:g} MiB" for size in sizes)
     machine = machine_of(None, max(sizes), cpu)
-    return Target(names, devices, budgets(devices, margin=margin), machine, here=False)
+    return Target("+".join(map(size_name, sizes)), devices, budgets(devices, margin=margin), machine, here=False)
 
 
 def of_card(text: str, *, margin: int = MARGIN, cpu: float | None = None) -> Target:

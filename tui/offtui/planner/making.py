@@ -109,6 +109,7 @@ def make_view(
         notices=()
         if known
         else (f"The architecture {header.arch} is new here: its weights are exact, cache and compute a guess.",),
+        ram=ground.ram_available,
     )
 
 
@@ -195,10 +196,10 @@ def _row(
 
 def _fit(needs: Sequence[Bytes], have: Sequence[Budget], layers: int) -> tuple[Fit, int, str]:
     pairs = list(zip(needs, have, strict=True))
-    if layers == 0 and not any(need.weights + need.kv for need in needs):
-        return "fits", 0, ""
-    over = [(need.total - budget.bytes, budget.name) for need, budget in pairs if budget.bytes is not None]
+    rooms = [(need, budget, budget.room(need)) for need, budget in pairs]
+    over = [(need.total - room, budget.name) for need, budget, room in rooms if room is not None]
     excess, name = max(over, default=(0, ""))
     if excess > 0:
         return "too much", excess, name
-    return ("unknown", 0, "") if any(budget.bytes is None for budget in have) else ("fits", 0, "")
+    unknown = [need for need, _, room in rooms if room is None and (layers or need.weights + need.kv)]
+    return ("unknown", 0, "") if unknown else ("fits", 0, "")

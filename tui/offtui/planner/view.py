@@ -75,7 +75,7 @@ class Ladder(msgspec.Struct, frozen=True):
     choice: int
     """The most layers that fit."""
     fits: bool
-    """Whether more than nothing can be offloaded so; with whole layers always."""
+    """Whether the choice fits; with whole layers it may be none of them."""
     why: str
     """One sentence about the choice."""
     advice: tuple[Advice, ...] = ()
@@ -105,6 +105,8 @@ class PlanView(msgspec.Struct, frozen=True):
     """Planned and got of the load that is up, per device and purpose; empty where none was compared."""
     notices: tuple[str, ...] = ()
     """What a person should know of the plan: an unknown architecture, a file that cannot be written."""
+    ram: int | None = None
+    """Bytes of RAM for the load; ``None``: unknown."""
 
     @property
     def ladder(self) -> Ladder:
@@ -157,6 +159,10 @@ class PlanView(msgspec.Struct, frozen=True):
         known = [budget.bytes for budget in self.budgets if budget.bytes is not None]
         return sum(known) if known and len(known) == len(self.budgets) else None
 
+    def is_short(self, row: PlanRow) -> bool:
+        """Whether the RAM cannot hold what stays there: mapped weights come from the disk again and again then."""
+        return self.ram is not None and row.ram.total > self.ram
+
     @property
     def bugs(self) -> tuple[Difference, ...]:
         """Differences in what should be exact."""
@@ -184,11 +190,16 @@ def need_line(view: PlanView, row: PlanRow) -> str:
         f"{budget.name} {about}{part_of(need.total, budget.bytes)}"
         for budget, need in zip(view.budgets, row.devices, strict=True)
     ]
-    return " · ".join([*parts, f"RAM {size_text(row.ram.total)}"])
+    ram = part_of(row.ram.total, view.ram) if view.is_short(row) else size_text(row.ram.total)
+    return " · ".join([*parts, f"RAM {ram}"])
 
 
 def fit_line(view: PlanView, row: PlanRow) -> str:
     """One sentence on whether it fits, and by how much it does not."""
+    if row.fit != "too much" and view.is_short(row):
+        return "RAM is short: weights come from the disk"
+    if not view.budgets:
+        return "no GPU device: all of it in RAM"
     if row.fit == "unknown":
         names = " and ".join(budget.name for budget in view.budgets if budget.bytes is None)
         return f"whether it fits is unknown: {names} does not tell its memory"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -29,9 +30,10 @@ from offtui.planner.learning import (
 from offtui.planner.making import Ground, as_dry_load, compare_load, make_view, placement_of, settings_of
 from offtui.planner.view import NoPlan, PlanView
 from offtui.protocol.events import Loaded, TurnEnded
-from offtui.protocol.facts import DeviceFacts
+from offtui.protocol.facts import DeviceFacts, no_chat_model
 from offtui.protocol.spec import LoadSpec, Placement
 from offtui.store.measurements import FileId, Residual, Store
+from offtui.text import clean_line
 from offtui.units import MIB
 
 STEP = 64 * MIB
@@ -326,6 +328,10 @@ class Work:
                     return None
                 header = reply.header
                 self._store.keep_header(header)
+            failure = no_chat_model(header.kind, clean_line(Path(path).name, 300), header.arch)
+            if failure is not None:
+                self._refuse(path, f"{failure.message} {failure.advice}")
+                return None
             self._subjects = {file: _Subject(file, header, Model.of(header))}
         return self._subjects[file]
 

@@ -49,10 +49,14 @@ _CANNOT_CHAT = {
 }
 
 
-def no_chat_model(kind: str, name: str) -> Failure | None:
+def no_chat_model(kind: str, name: str, arch: str) -> Failure | None:
     """Why a file of that name cannot be loaded to chat, by the kind its header says; ``None`` where it can."""
     if kind == "model":
         return None
+    if kind == "unknown":
+        message = f"{name} is of the architecture {arch}, which the installed llama.cpp does not know."
+        advice = "A newer llama-cpp-python may know it: pip install --upgrade llama-cpp-python."
+        return Failure("unsupported", message, advice=advice)
     advice = "Choose a chat model."
     if kind not in _CANNOT_CHAT:
         return Failure("unsupported", f"{name} is of a kind that is not supported.", advice=advice)
@@ -184,7 +188,7 @@ class HeaderFacts(msgspec.Struct, frozen=True):
     """What a GGUF header says, for lists: read by llama.cpp's own reader in a disposable process."""
 
     path: str
-    kind: Literal["model", "embedding", "mmproj", "lora", "vocabulary", "unsupported"]
+    kind: Literal["model", "embedding", "mmproj", "lora", "vocabulary", "unknown", "unsupported"]
     name: str
     arch: str
     quant: str

@@ -77,8 +77,12 @@ class Catalogue(Kept):
         return facts
 
     def keep_facts(self, read: Iterable[tuple[str, int, int, FileFacts]]) -> None:
-        """Remember facts by path, size and time of change, all at once."""
-        rows = [(os.fsencode(path), size, at, msgspec.msgpack.encode(facts)) for path, size, at, facts in read]
+        """Remember facts by path, size and time of change, all at once; but not what a newer llama.cpp may know."""
+        rows = [
+            (os.fsencode(path), size, at, msgspec.msgpack.encode(facts))
+            for path, size, at, facts in read
+            if facts.kind != "unknown"
+        ]
         self._write(lambda: self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows))
 
     def header(self, key: str) -> Header | None:
@@ -93,6 +97,8 @@ class Catalogue(Kept):
 
     def keep_header(self, key: str, header: Header) -> None:
         """Remember a header; the oldest go where there are too many."""
+        if header.kind == "unknown":  # a newer llama.cpp may know it
+            return
         try:
             body = zlib.compress(msgspec.msgpack.encode(header), 1)
         except (UnicodeEncodeError, OverflowError):  # a name that is no text, a number that is none

@@ -122,7 +122,7 @@ class Store(Kept):
     def keep_header(self, header: Header) -> None:
         """Remember a header for the file as it is now."""
         file = FileId.of(header.path)
-        if file is None:
+        if file is None or header.kind == "unknown":  # a newer llama.cpp may know it
             return
         try:
             body = msgspec.msgpack.encode(header)

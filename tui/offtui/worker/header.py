@@ -14,6 +14,7 @@ import msgspec
 
 from offtui.errors import LoadError
 from offtui.gguf.header import Header, Tensor
+from offtui.plan import architectures
 from offtui.plan.probe import HeaderReply
 from offtui.protocol.facts import Failure, FailureKind
 from offtui.text import clean_line
@@ -68,7 +69,7 @@ def read_header(path: str, *, complete: bool = True) -> Header:
         raise _unreadable("not_gguf", message, advice="Download the parts again; they are not of one model.")
     if len({tensor.name for tensor in tensors}) != len(tensors):
         raise _unreadable("not_gguf", f"Two parts of {_name(first)} have a tensor of the same name.")
-    return Header(
+    header = Header(
         path=first,
         parts=parts,
         version=version,
@@ -78,6 +79,7 @@ def read_header(path: str, *, complete: bool = True) -> Header:
         lengths=lengths,
         tensors=tuple(tensors),
     )
+    return header if _has_code(header) else msgspec.structs.replace(header, has_code=False)
 
 
 def read(path: str) -> HeaderReply:
@@ -86,6 +88,15 @@ def read(path: str) -> HeaderReply:
         return HeaderReply(path=path, header=read_header(path), failure=None)
     except UnreadableModel as error:
         return HeaderReply(path=path, header=None, failure=error.failure)
+
+
+def _has_code(header: Header) -> bool:
+    """Whether llama.cpp knows its architecture; asked only of those that the arithmetic does not know either."""
+    if header.kind != "model" or header.arch in architectures.KNOWN | architectures.UNKNOWN:
+        return True
+    from offtui.worker.architecture import is_known
+
+    return is_known(header.get_str("general.architecture")[:1000])
 
 
 def _name(path: str) -> str:

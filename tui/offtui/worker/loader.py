@@ -158,7 +158,7 @@ class Loader:
             header = read_header(self._spec.model)
         except UnreadableModel as error:
             raise WorkerError(error.failure) from error
-        failure = no_chat_model(header.kind, clean_line(Path(self._spec.model).name, 300))
+        failure = no_chat_model(header.kind, clean_line(Path(self._spec.model).name, 300), header.arch)
         if failure is not None:
             raise WorkerError(failure)
         return header

@@ -261,7 +261,8 @@ class DialPane(Fitting, can_focus=True):
     def _point(self, layers: int) -> None:
         self._typed = ""
         most = self._most()
-        if most is None or not self._can_turn():
+        plan = self._fitting_plan()
+        if most is None or not self._can_turn() or (plan is not None and not plan.budgets):
             return
         self.draft = min(max(layers, 0), most)
         self._stop_timer()

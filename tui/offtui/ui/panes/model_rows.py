@@ -125,6 +125,8 @@ def why_not(entry: "Entry") -> str:
         return f"lacks {entry.file.missing} of {entry.file.missing + len(entry.file.parts)} parts"
     if entry.facts is not None and entry.facts.failure:
         return entry.facts.failure
+    if entry.facts is not None and entry.kind == "unknown":
+        return f"this llama.cpp does not know {entry.facts.arch}"
     return _KINDS.get(entry.kind, "")
 
 

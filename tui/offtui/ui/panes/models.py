@@ -188,7 +188,7 @@ class ModelsPane(Vertical):
         """Load it, or say why it cannot be."""
         message.stop()
         entry = self._shown[message.index]
-        if entry.kind in ("mmproj", "lora", "vocabulary") or entry.file.missing:
+        if entry.kind in ("mmproj", "lora", "vocabulary", "unknown") or entry.file.missing:
             from offtui.ui.panes.model_rows import why_not
 
             self.post_message(Flashed(f"{clean_line(entry.file.name)} cannot be loaded: {why_not(entry)}."))

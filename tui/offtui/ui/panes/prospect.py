@@ -76,7 +76,7 @@ class Prospect:
         rest = room - 2 - len(figures)
         hints = 2 if rest >= 9 else 1 if rest >= 1 else 0
         rest -= hints
-        if rest < 2:
+        if rest < 2 or not plan.budgets:  # without a device all counts are one
             return Seen([], row, [], figures, hints, "")
         need = 3 if rest >= 10 else 2 if rest >= 6 else 1 if rest >= 3 else 0
         curve = min(rest - need, MOST_ROWS)
@@ -108,6 +108,8 @@ def figure_lines(plan: "PlanView", row: "PlanRow", draft: int | None) -> list[Co
 
     rate, look = rate_line(row), "bold $accent" if draft is not None else "bold"
     mark = {"fits": ("✓ ", "$success"), "too much": ("✗ ", "$error"), "unknown": ("? ", "$warning")}[row.fit]
+    if row.fit == "fits" and plan.is_short(row):
+        mark = ("! ", "$warning")
     fit = Content.assemble(mark, (clean_line(fit_line(plan, row)), "$error" if row.fit == "too much" else ""))
     needs = [clean_line(part) for part in need_line(plan, row).split(" · ")]
     if len(plan.budgets) == 1:

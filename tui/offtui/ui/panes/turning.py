@@ -23,7 +23,7 @@ def studied(study: LoadSpec | None) -> str:
 
 
 def study_line(draft: int | None, most: int | None, trouble: str) -> Content:
-    """The number of a model that is not loaded."""
+    """The number of a model that is not loaded; what is wrong with it is said below."""
     if trouble:
         return Content.styled("no plan", "$error")
     if most is None or draft is None:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -15,10 +15,13 @@ from offtui.text import clean_line
 from offtui.ui.widgets.strip import LEAVES, REFUSED, STAYS, THERE
 from offtui.units import GIB, MIB, rate_text, size_text
 
-_HEADS: tuple[str, ...] = ("layers", "VRAM", "weights", "KV", "compute", "RAM", "tokens/s")
-_WIDTHS: tuple[int, ...] = (6, 7, 8, 6, 8, 7, 14)
-_FORMULA = 9
-"""Cells of the column with the formula's figure, where llama.cpp's own is another."""
+_HEADS: tuple[str, ...] = ("layers", "VRAM", "weights", "KV", "compute", "RAM", "tokens/s", "fits")
+_FORMULA = ("formula", 5)
+"""Head and place of the column with the formula's figure, where llama.cpp's own is another."""
+_SHARE = 0.9
+"""Of the screen's rows that the page takes at most."""
+_AROUND = 7
+"""Rows of the frame and the heads of the columns, and some for lines that are wrapped."""
 APART = 1 * MIB
 """Bytes by which the two must differ for both to be shown."""
 _NAMES: dict[Placement, str] = {"layers": "whole layers", "ffn": "FFN in RAM", "experts": "experts in RAM"}
@@ -47,31 +50,51 @@ class PlanScreen(ModalScreen[None]):
         self._turned = None if draft is None else (view.placement, draft)
 
     def compose(self) -> ComposeResult:
-        """The page."""
-        with VerticalScroll(id="plan-box") as box:
-            box.border_title = "The plan"
+        """What was found and the heads of the columns stay; the rows scroll, with what the signs mean below them."""
+        with Vertical(id="plan-box") as box:
+            box.border_title = f"The plan · {_unit(self._view)[2]} at a context of {self._view.n_ctx}"
             box.border_subtitle = "p placement · Esc closes" if len(self._view.ladders) > 1 else "Esc closes"
-            yield Static(Content("\n").join(head_lines(self._view)), id="plan-head", markup=False)
-            yield Static(Content("\n").join(self._table()), id="plan-table", markup=False)
+            with VerticalScroll(id="plan-head", can_focus=False):
+                yield Static(id="plan-found", markup=False)
+            yield Static(id="plan-columns", markup=False)
+            with VerticalScroll(id="plan-rows"):
+                yield Static(id="plan-table", markup=False)
+                yield Static(id="plan-legend", markup=False)
 
     def on_mount(self) -> None:
         """Show the row the dial points at."""
-        self.call_after_refresh(self._show_row)
+        self._fill()
 
     def action_placement(self) -> None:
         """The table of the next placement."""
         there = self._view.placements
         self._view = self._view.under(there[(there.index(self._view.placement) + 1) % len(there)])
-        self.query_one("#plan-head", Static).update(Content("\n").join(head_lines(self._view)))
-        self.query_one("#plan-table", Static).update(Content("\n").join(self._table()))
+        self._fill()
+
+    def on_resize(self) -> None:
+        """Scroll the rows where there is no room for all of them."""
+        box, rows = self.query_one("#plan-box", Vertical), self.query_one("#plan-rows", VerticalScroll)
+        count = (
+            len(head_lines(self._view))
+            + len(table_lines(self._view, None, None))
+            + len(legend_lines(self._view))
+            + _AROUND
+        )
+        is_high = count > int(self.size.height * _SHARE)
+        box.styles.height, rows.styles.height = (f"{_SHARE:%}", "1fr") if is_high else ("auto", "auto")
+        self.call_after_refresh(self._show_row)
+
+    def _fill(self) -> None:
+        columns, *rows = table_lines(self._view, self._at(self._lies), self._at(self._turned))
+        self.query_one("#plan-found", Static).update(Content("\n").join(head_lines(self._view)))
+        self.query_one("#plan-columns", Static).update(columns)
+        self.query_one("#plan-table", Static).update(Content("\n").join(rows))
+        self.query_one("#plan-legend", Static).update(Content("\n").join(legend_lines(self._view)))
         self.call_after_refresh(self._show_row)
 
     def action_leave(self) -> None:
         """Close."""
         self.dismiss(None)
-
-    def _table(self) -> list[Content]:
-        return table_lines(self._view, self._at(self._lies), self._at(self._turned))
 
     def _at(self, spot: tuple[Placement, int] | None) -> int | None:
         """The row of this placement's table; the ends are those of each."""
@@ -80,17 +103,14 @@ class PlanScreen(ModalScreen[None]):
         return spot[1] if spot[0] == self._view.placement or spot[1] in (0, self._view.most) else None
 
     def _show_row(self) -> None:
-        box = self.query_one("#plan-box", VerticalScroll)
-        table = self.query_one("#plan-table", Static)
-        found = [row for row in (self._at(self._turned), self._at(self._lies)) if row is not None]
-        if found:
-            place = table.virtual_region.y + 1 + found[0]
-            if place >= box.size.height:
-                box.scroll_to(y=place - box.size.height // 2, animate=False)
+        box = self.query_one("#plan-rows", VerticalScroll)
+        found = [row for row in (self._at(self._turned), self._at(self._lies), self._view.choice) if row is not None]
+        if found[0] >= box.size.height:
+            box.scroll_to(y=found[0] - box.size.height // 2, animate=False)
 
 
 def head_lines(view: PlanView) -> list[Content]:
-    """Why, budget, placements, advice, truth and notices."""
+    """What was found: why, budget, placements, advice, truth and notices."""
     lines = [Content.styled(clean_line(view.why), "bold")]
     for index, budget in enumerate(view.budgets):
         held = f"{size_text(budget.margin)} left free"
@@ -102,14 +122,17 @@ def head_lines(view: PlanView) -> list[Content]:
     lines += placement_lines(view)
     lines += [Content.assemble(("Perhaps better  ", "$accent"), f"{advice}.") for advice in view.advice]
     lines += truth_lines(view)
-    lines += [Content.styled(clean_line(notice), "$warning") for notice in view.notices]
-    figures = "~ by formula, ≈ corrected by others, else llama.cpp's own"
-    note = f"{_unit(view)[1]} at a context of {view.n_ctx}; {figures}."
+    return [*lines, *[Content.styled(clean_line(notice), "$warning") for notice in view.notices]]
+
+
+def legend_lines(view: PlanView) -> list[Content]:
+    """What the figures and signs mean."""
+    figures = "Compute: ~ by formula, ≈ corrected by others, else llama.cpp's own."
     speeds = "tokens/s: ~ predicted (nine of ten lie between), else measured here."
     signs = f"{THERE['layers']} there  {LEAVES} goes  {STAYS} in RAM  {REFUSED} does not fit"
     kept = [f"{THERE[kind]} but for {_NAMES[kind].partition(' ')[0]}" for kind in view.placements if kind != "layers"]
     strip = "  ".join([f"Strip: {signs}", *kept])
-    return [*lines, Content(""), *[Content.styled(text, "$quiet") for text in (note, speeds, strip)], Content("")]
+    return [Content(""), *[Content.styled(text, "$quiet") for text in (figures, speeds, strip)]]
 
 
 def placement_lines(view: PlanView) -> list[Content]:
@@ -144,22 +167,32 @@ def truth_lines(view: PlanView) -> list[Content]:
     return [Content.assemble(("Plan = load  ", "$success"), (text, "$quiet"))]
 
 
-def _unit(view: PlanView) -> tuple[int, str]:
-    """Of the table: bytes and name."""
+def _unit(view: PlanView) -> tuple[int, int, str]:
+    """Of the table: bytes, digits after the point, and name."""
     most = max(max(row.vram, row.ram.total) for row in view.rows)
-    return (GIB, "GiB") if most >= GIB else (MIB, "MiB")
+    return (GIB, 2, "GiB") if most >= GIB else (MIB, 1, "MiB")
 
 
 def table_lines(view: PlanView, got: int | None, draft: int | None) -> list[Content]:
     """A head and a row for each layer count; without a device all counts are one."""
     rows = view.rows if view.budgets else view.rows[:1]
-    both = any(_apart(row) for row in rows)
-    heads, widths = list(_HEADS), [*_WIDTHS]
-    if both:
-        heads.insert(5, "formula")
-        widths.insert(5, _FORMULA)
-    head = "".join(text.rjust(width) for text, width in zip(heads, widths, strict=True))
-    return [Content.styled(head, "$quiet"), *[_row(view, row, got, draft, widths) for row in rows]]
+    heads, cells = list(_HEADS), [_cells(view, row, got, draft) for row in rows]
+    if any(_apart(row) for row in rows):
+        name, place = _FORMULA
+        heads.insert(place, name)
+        unit, digits, _ = _unit(view)
+        for row, texts in zip(rows, cells, strict=True):
+            texts.insert(place, f"{sum(row.formula[:-1]) / unit:.{digits}f}" if _apart(row) else "")
+    widths = [max(len(texts[column]) for texts in (heads, *cells)) for column in range(len(heads))]
+    head = _aligned(heads, widths)
+    lines = [_row(view, row, texts, widths, got, draft) for row, texts in zip(rows, cells, strict=True)]
+    return [Content.styled("".join(head), "$quiet"), *lines]
+
+
+def _aligned(texts: list[str], widths: list[int]) -> tuple[str, str]:
+    """Numbers to the right; the last column, of words, to the left and by itself."""
+    numbers = "  ".join(text.rjust(width) for text, width in zip(texts[:-1], widths[:-1], strict=True))
+    return numbers, f"  {texts[-1]}"
 
 
 def _apart(row: PlanRow) -> bool:
@@ -168,10 +201,9 @@ def _apart(row: PlanRow) -> bool:
     return row.source != "formula" and any(abs(own - plain) >= APART for own, plain in pairs)
 
 
-def _row(view: PlanView, row: PlanRow, got: int | None, draft: int | None, widths: list[int]) -> Content:
+def _cells(view: PlanView, row: PlanRow, got: int | None, draft: int | None) -> list[str]:
     k = row.n_gpu_layers
-    unit, _ = _unit(view)
-    digits = 2 if unit == GIB else 1
+    unit, digits, _ = _unit(view)
     sizes = (
         row.vram,
         sum(device.weights for device in row.devices),
@@ -182,14 +214,23 @@ def _row(view: PlanView, row: PlanRow, got: int | None, draft: int | None, width
     vram, weights, kv, compute, ram = (f"{size / unit:.{digits}f}" for size in sizes)
     mark = "→" if k == draft else "■" if k == got else "▶" if k == view.choice else " "
     rate = rate_text(row.rate.value) if row.runs else f"~{rough(row.rate.low)}–{rough(row.rate.high)}"
-    cells = [f"{mark} {k:>3}", vram, weights, kv, SIGNS[row.source] + compute, ram, rate]
-    if len(widths) > len(_WIDTHS):
-        cells.insert(5, f"{sum(row.formula[:-1]) / unit:.{digits}f}" if _apart(row) else "")
-    text = "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-    style = "$accent" if k == draft else "$primary" if k == got else ""
-    note = ""
+    return [f"{mark} {k:>3}", vram, weights, kv, SIGNS[row.source] + compute, ram, rate, _fit(view, row)]
+
+
+def _fit(view: PlanView, row: PlanRow) -> str:
     if row.fit == "too much":
-        style, note = style or "$quiet", f" ✗ +{size_text(row.excess)}"
-    elif k == view.choice and view.budgets:
-        note = " ✓ the most" if k < view.most else " ✓ all of it"
-    return Content.assemble((text, style), (note, "$error" if row.fit == "too much" else "$success"))
+        unit, _, name = _unit(view)
+        return f"✗ +{row.excess / unit:.{2 if name == 'GiB' else 0}f}"
+    if row.n_gpu_layers == view.choice and view.budgets:
+        return "✓ the most" if view.choice < view.most else "✓ all"
+    return ""
+
+
+def _row(
+    view: PlanView, row: PlanRow, texts: list[str], widths: list[int], got: int | None, draft: int | None
+) -> Content:
+    too_much = row.fit == "too much"
+    k = row.n_gpu_layers
+    style = "$accent" if k == draft else "$primary" if k == got else "$quiet" if too_much else ""
+    numbers, fit = _aligned(texts, widths)
+    return Content.assemble((numbers, style), (fit, "$error" if too_much else "$success"))
