@@ -222,7 +222,7 @@ def _fit(view: PlanView, row: PlanRow) -> str:
         unit, _, name = _unit(view)
         return f"✗ +{row.excess / unit:.{2 if name == 'GiB' else 0}f}"
     if row.n_gpu_layers == view.choice and view.budgets:
-        return "✓ the most" if view.choice < view.most else "✓ all"
+        return "✓ most" if view.choice < view.most else "✓ all"
     return ""
 
 
