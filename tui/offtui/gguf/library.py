@@ -99,9 +99,9 @@ def search(folders: Iterable[Path]) -> Found:
     roots = [os.path.abspath(folder) for folder in folders]
     caches: list[tuple[str, Source]] = [(form, source) for folder, source in cache_folders() for form in _forms(folder)]
     models = [
-        (group[0].order, _model(group, caches), frozenset(file.inode for file in group))
+        (group[0].order, _model(group, split, caches), frozenset(file.inode for file in group))
         for folder in roots
-        for group in _grouped(walk.files(folder))
+        for group, split in _grouped(walk.files(folder))
     ]
     for folder in roots:
         if ollama.is_ollama(folder):
@@ -194,32 +194,36 @@ class _Walk:
         )
 
 
-def _grouped(files: Iterable[_File]) -> list[list[_File]]:
-    """Parts of one split file together, in order of their numbers; others alone."""
-    groups: dict[object, list[tuple[int, _File]]] = defaultdict(list)
+def _grouped(files: Iterable[_File]) -> list[tuple[list[_File], SplitName | None]]:
+    """Parts of one split file together, in order of their numbers, with the first's place; others alone."""
+    groups: list[tuple[list[_File], SplitName | None]] = []
+    parts: dict[tuple[str, str, int], list[tuple[int, _File, SplitName]]] = defaultdict(list)
     for file in files:
         split = parse_split(file.name)
         if split is None:
-            groups[file.path].append((1, file))
+            groups.append(([file], None))
         else:
-            groups[file.folder, split.stem, split.count].append((split.part, file))
-    return [[file for _, file in sorted(group, key=lambda entry: entry[0])] for group in groups.values()]
+            parts[file.folder, split.stem, split.count].append((split.part, file, split))
+    for some in parts.values():
+        some.sort(key=lambda entry: entry[0])
+        groups.append(([file for _, file, _ in some], some[0][2]))
+    return groups
 
 
-def _model(group: list[_File], caches: list[tuple[str, Source]]) -> ModelFile:
+def _model(group: list[_File], split: SplitName | None, caches: list[tuple[str, Source]]) -> ModelFile:
     first = group[0]
     source, repo = _origin(first.path, caches)
-    split: SplitName | None = parse_split(first.name)
     bare = split.stem if split else stem(first.name)
+    parts = tuple(Path(file.path) for file in group)
     return ModelFile(
-        path=Path(first.path),
+        path=parts[0],
         name=clean_line(bare, 200) or "(no name)",
         bytes=sum(file.bytes for file in group),
         mtime_ns=first.mtime_ns,
         quant=parse_quant(bare) or parse_quant(os.path.basename(first.folder)),
         source=source,
         repo=repo,
-        parts=tuple(Path(file.path) for file in group),
+        parts=parts,
         missing=split.count - len(group) if split else 0,
         kind_hint=parse_kind(first.name),
     )
