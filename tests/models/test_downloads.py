@@ -1,18 +1,23 @@
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from offtui.hub import fetch
 from offtui.hub.names import Offer
 from offtui.hub.wire import RemoteFile
 from offtui.models.downloads import Downloads, Job, job_of
 from offtui.models.meter import Meter
 from offtui.store.catalogue import Catalogue
+from offtui.units import size_text
+from tests.fakes.disk import FakeDisk
 from tests.fakes.hub import COMMIT, FakeFile, FakeHub, FakeRepo
 
 MIB = 1 << 20
@@ -134,6 +139,35 @@ def test_what_was_not_done_is_there_after_a_restart(hub: FakeHub, watcher: Watch
     again.until(lambda jobs: states(jobs) == ["done"])
     again.downloads.close()
     assert hub.sent["m0.gguf"] < len(BODY) + 2 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the disk is faked below the C library of Linux")
+def test_a_disk_that_is_full_in_mid_download_holds_it_until_there_is_room(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, limit = tmp_path / "small", MIB + 12_345
+    disk = FakeDisk(folder, tmp_path / "build", monkeypatch)
+    disk.fill(limit)
+    watcher = Watcher()
+    wanted = msgspec.structs.replace(job(hub, "m0.gguf"), to=str(folder))
+    watcher.downloads.add(wanted)
+    (held,) = watcher.until(lambda jobs: states(jobs) == ["paused"])
+    missing = size_text(wanted.total - limit + fetch.SPARE)
+    assert held.why == f"The disk is full: {missing} more are needed for this download."
+    (part,) = folder.glob(".m0.gguf.*.incomplete")
+    assert part.stat().st_size == limit, "to the last byte that there was room for"
+    assert not (folder / "m0.gguf").exists()
+
+    assert held.done == limit
+    watcher.downloads.resume(wanted.id)  # nothing has changed
+    watcher.until(lambda jobs: states(jobs) == ["paused"] and f"lacks {missing}" in jobs[0].why)
+    disk.make_room()
+    watcher.downloads.resume(wanted.id)
+    watcher.until(lambda jobs: states(jobs) == ["done"])
+    watcher.downloads.close()
+    assert (folder / "m0.gguf").read_bytes() == BODY + b"\0"
+    asked = [headers["Range"] for _, path, headers in hub.seen if "/cdn/" in path]
+    assert asked[-1].startswith(f"bytes={limit}-"), "it went on where it ended"
 
 
 def test_the_meter_forgets_pauses() -> None:

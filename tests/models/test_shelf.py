@@ -1,4 +1,6 @@
 import contextlib
+import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -130,3 +132,30 @@ def test_a_file_that_is_not_the_recorded_one_is_said_before_it_is_loaded(watcher
     spec = LoadSpec(model=str(path))
     watcher.shelf.hear(SessionState(wanted=spec), LoadWanted(spec))
     watcher.until(lambda view: any("not the file whose" in notice for notice in view.notices))
+
+
+@pytest.mark.timeout(600)
+def test_a_file_of_two_gigabytes_is_listed_hashed_beside_the_session_and_deleted(tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    path = gguf_shapes.write_random(folder / "large-Q4_0.gguf", gguf_shapes.bench_tiny())
+    size = (2 << 30) + 4096
+    os.truncate(path, size)
+    watcher = Watcher(folder)
+    view = watcher.until(lambda view: view.unread == 0 and bool(view.entries))
+    (entry,) = view.entries
+    assert (entry.file.bytes, entry.kind, entry.is_loadable) == (size, "model", True)
+    watcher.shelf.hear(*up(path))
+    with path.open("rb") as file:
+        expected = hashlib.file_digest(file, "sha256").hexdigest()
+    deadline = time.monotonic() + 500
+    with contextlib.closing(Catalogue()) as catalogue:
+        while (recorded := catalogue.hash(str(path))) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert (recorded.file.size, recorded.sha256) == (size, expected)
+        watcher.shelf.remove(entry.file)
+        watcher.until(lambda view: not view.entries)
+        assert not path.exists()
+        assert catalogue.hash(str(path)) is None
+    watcher.shelf.close()

@@ -3,6 +3,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from offtui.engine.state import Phase
 from offtui.models.fitting import Here
@@ -12,6 +13,7 @@ from offtui.options import Options
 from offtui.protocol.facts import DeviceFacts
 from offtui.ui.application import OfftuiApp
 from offtui.ui.ports import Ports
+from offtui.ui.screens.folder import FolderScreen
 from offtui.ui.screens.hub import HubScreen
 from offtui.ui.screens.page import PageScreen
 from offtui.ui.widgets.line import Line
@@ -139,6 +141,27 @@ async def test_a_download_outlives_the_screen_and_the_app(hub: FakeHub, tmp_path
         await screen.until(lambda: screen.app.main.jobs[0].state == "done", 60)
         # beside the file: its header for the plan, and what lay in the buffers of the sockets when it was paused
         assert hub.sent["chat-Q4_0.gguf"] < tiny.stat().st_size + (4 << 20)
+
+
+async def test_a_download_goes_into_the_folder_that_was_asked_for(hub: FakeHub, tmp_path: Path) -> None:
+    tiny = gguf_shapes.write_random(tmp_path / "tiny.gguf", gguf_shapes.bench_tiny())
+    hub.repos["ann/Chat-GGUF"] = FakeRepo({"chat-Q4_0.gguf": FakeFile(path=tiny)})
+    folder = tmp_path / "mine" / "models"
+    async with opened() as (screen, engine):
+        await screen.press(*"chat", "enter")
+        await screen.until(lambda: any("ann/Chat" in row for row in rows(screen, "hub-repos")))
+        await screen.press("enter")
+        await screen.until(lambda: bool(rows(screen, "hub-offers")))
+        await screen.press("t", *str(tiny), "enter")
+        assert isinstance(screen.app.screen, FolderScreen), "a file is no folder"
+        screen.app.screen.query_one(Input).value = str(folder)
+        await screen.press("enter")
+        await screen.until(lambda: [job.state for job in screen.app.main.jobs] == ["done"], 60)
+        assert (folder / "chat-Q4_0.gguf").read_bytes() == tiny.read_bytes()
+        await screen.until(lambda: "is here" in line(screen, "hub-note"))
+        await screen.press("enter")
+        await screen.until(lambda: len(engine.wanted) == 2)
+        assert engine.wanted[1].model == str(folder / "chat-Q4_0.gguf")
 
 
 async def test_no_network_is_said_and_nothing_breaks(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,10 @@ def fetch(ask: Fetch, say: Callable[[Progress], None], stops: Stopping) -> Fetch
     except HubError as error:
         if error.failure.kind == "stopped" and not stops.keep:
             work.drop()
+        work.tell_what_is_here()
         raise
     except OSError as error:
+        work.tell_what_is_here()
         raise _disk(error, work) from error
 
 
@@ -108,6 +110,11 @@ class _Work:
                     place.part.unlink(missing_ok=True)
                     if place.link is None:
                         place.lock.unlink(missing_ok=True)
+
+    def tell_what_is_here(self) -> None:
+        """To the byte, as it ends."""
+        self.done = sum(_size(place.final) or _size(place.part) for place in self.places)
+        self._tell(at_once=True)
 
     def missing(self) -> int:
         """Bytes of the disk that are lacking for what is still to come."""

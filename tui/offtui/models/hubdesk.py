@@ -66,9 +66,9 @@ class HubDesk:
         with contextlib.closing(Catalogue()) as catalogue:
             return plan_offer(self._client, opened.repo.name, opened.commit, offer, here, catalogue, self._leash)
 
-    def download(self, opened: Opened, offer: Offer) -> None:
-        """Into Hugging Face's cache."""
-        self.downloads.add(job_of(opened.repo.name, opened.commit, offer))
+    def download(self, opened: Opened, offer: Offer, to: str = "") -> None:
+        """Into a folder, by default Hugging Face's cache."""
+        self.downloads.add(job_of(opened.repo.name, opened.commit, offer, to))
 
     def close(self) -> None:
         """End both processes."""

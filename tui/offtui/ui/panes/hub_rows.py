@@ -142,3 +142,17 @@ def head_lines(repo: "Repo", commit: str, refused: int) -> list[Content]:
     if refused:
         lines.append(Content.styled(f"{refused} files have names that cannot be trusted and are left out", "$warning"))
     return lines
+
+
+def keys_line(focus: str, is_opened: bool, sort: str) -> Content:
+    """The keys that matter, by the id of the part that has the focus; ``""``: a list of repositories or offers."""
+    if focus == "hub-words":
+        pairs = [("Enter", "search"), ("Tab", "list"), ("Esc", "back")]
+    elif focus == "hub-jobs":
+        pairs = [("Enter", "hold, go on, load"), ("x", "give up"), ("Tab", "search"), ("Esc", "back")]
+    elif is_opened:
+        pairs = [("Enter", "download, load"), ("t", "to a folder"), ("r", "readme"), ("p", "hold"), ("x", "give up")]
+        pairs.append(("Esc", "list"))
+    else:
+        pairs = [("Enter", "open"), ("r", "readme"), ("s", f"sort: {sort}"), ("/", "search"), ("Esc", "back")]
+    return Content.assemble(*[part for key, word in pairs for part in ((key, "bold $primary"), f" {word}   ")])

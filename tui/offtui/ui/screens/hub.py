@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import var
-from textual.screen import Screen
 from textual.widgets import Input
 from textual.worker import Worker, get_current_worker  # pyright: ignore[reportUnknownVariableType] -- Worker[Unknown]
 
+from offtui.text import clean_line
 from offtui.ui.command import Where
 from offtui.ui.commands import bindings
 from offtui.ui.panes import hub_rows
+from offtui.ui.screens.errand import ErrandScreen
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.rowlist import RowList
 
@@ -34,10 +35,8 @@ NARROW = 110
 JOBS = 4
 """Downloads seen at once."""
 
-T = TypeVar("T")
 
-
-class HubScreen(Screen[None]):
+class HubScreen(ErrandScreen):
     """Search field and repositories at the left, what one offers at the right, downloads below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,7 +49,12 @@ class HubScreen(Screen[None]):
     jobs: "var[tuple[Job, ...]]" = var["tuple[Job, ...]"](())
 
     def __init__(
-        self, desk: "HubDesk", here: "Callable[[], Here | None]", load: Callable[[Path], None], words: str = ""
+        self,
+        desk: "HubDesk",
+        here: "Callable[[], Here | None]",
+        load: Callable[[Path], None],
+        words: str = "",
+        folder: str = "",
     ) -> None:
         """A screen over the hub.
 
@@ -59,9 +63,10 @@ class HubScreen(Screen[None]):
             here: the machine as it is known now.
             load: loads a file and leaves.
             words: to search for at once.
+            folder: proposed where a download shall go into one.
         """
         super().__init__()
-        self._desk, self._here, self._load, self._words = desk, here, load, words
+        self._desk, self._here, self._load, self._words, self._folder = desk, here, load, words, folder
         self._sort: Sort = SORTS[0]
         self._repos: tuple[Repo, ...] | None = None
         self._first: Recommended | None = None
@@ -126,7 +131,7 @@ class HubScreen(Screen[None]):
     def _search(self, words: str) -> None:
         self._say("searching…")
         sort = self._sort
-        self._off(lambda: self._desk.search(words, sort), self._found, "search")
+        self.off(lambda: self._desk.search(words, sort), self._found, "search")
 
     def _found(self, answer: "tuple[Repo, ...] | HubFailure") -> None:
         if not isinstance(answer, tuple):
@@ -169,7 +174,7 @@ class HubScreen(Screen[None]):
 
     def _open(self, repo: str) -> None:
         self._say(f"opening {repo}…")
-        self._off(lambda: self._desk.open(repo), self._show_opened, "open")
+        self.off(lambda: self._desk.open(repo), self._show_opened, "open")
 
     def _show_opened(self, answer: "Opened | HubFailure") -> None:
         from offtui.hub.wire import HubFailure
@@ -186,7 +191,7 @@ class HubScreen(Screen[None]):
             self._say("the machine is not known yet: a plan comes when a model is loaded")
             return
         self._say(f"planning {len(answer.offers)} files for this machine…")
-        self._off(lambda: self._plan_all(answer, here), self._planned_all, "plan")
+        self.off(lambda: self._plan_all(answer, here), self._planned_all, "plan")
 
     def _plan_all(self, opened: "Opened", here: "Here") -> "tuple[Opened, list[Planned]]":
         """On a thread: each plan is shown when it is made."""
@@ -197,7 +202,7 @@ class HubScreen(Screen[None]):
                 break
             if offer.kind == "model":
                 plans.append(self._desk.plan(opened, offer, here))
-                self._app.call_from_thread(self._note_plan, opened, plans[-1])
+                self.whole_app.call_from_thread(self._note_plan, opened, plans[-1])
         return opened, plans
 
     def _note_plan(self, opened: "Opened", planned: "Planned") -> None:
@@ -249,7 +254,7 @@ class HubScreen(Screen[None]):
         name = self._repo_in_question()
         if name:
             self._say(f"reading {name}…")
-            self._off(lambda: self._desk.readme(name), lambda text: self._show_readme(name, text), "readme")
+            self.off(lambda: self._desk.readme(name), lambda text: self._show_readme(name, text), "readme")
 
     def _show_readme(self, name: str, text: "str | HubFailure") -> None:
         if not isinstance(text, str):
@@ -259,7 +264,7 @@ class HubScreen(Screen[None]):
 
         self._say("")
         lines = [Content(line) for line in (text or "There is no README.").split("\n")]
-        self._app.push_screen(PageScreen(f"README of {name}", lines))
+        self.whole_app.push_screen(PageScreen(f"README of {name}", lines))
 
     def _repo_in_question(self) -> str:
         if self._opened is not None:
@@ -286,6 +291,26 @@ class HubScreen(Screen[None]):
         else:
             self._desk.download(opened, offer)
             self._say("downloading; chatting goes on meanwhile")
+
+    def action_take_to(self) -> None:
+        """Download what is under the cursor into a folder that is asked for."""
+        from offtui.ui.screens.folder import FolderScreen
+
+        opened, index = self._opened, self.query_one("#hub-offers", RowList).cursor
+        if opened is None or index is None:
+            return
+        offer = opened.offers[index]
+        if offer.missing:
+            self._take(index)
+            return
+
+        def chosen(folder: str | None) -> None:
+            if folder:
+                self._folder = folder
+                self._desk.download(opened, offer, folder)
+                self._say(f"downloading into {clean_line(folder, 200)}; chatting goes on meanwhile")
+
+        self.whole_app.push_screen(FolderScreen(f"Download {clean_line(offer.name, 100)} into", self._folder), chosen)
 
     def _turn_job(self, job: "Job") -> None:
         if job.state == "done":
@@ -356,40 +381,11 @@ class HubScreen(Screen[None]):
         rows.display = bool(jobs)
         rows.styles.height = min(len(jobs), JOBS) + 1
         rows.show(len(jobs), lambda row, width: hub_rows.job_lines(jobs[row], width))
-        self.query_one("#hub-keys", Line).show(self._keys_line())
-
-    def _keys_line(self) -> Content:
-        if self.query_one("#hub-words", Input).has_focus:
-            pairs = [("Enter", "search"), ("Tab", "list"), ("Esc", "back")]
-        elif self.query_one("#hub-jobs", RowList).has_focus:
-            pairs = [("Enter", "hold, go on, load"), ("x", "give up"), ("Tab", "search"), ("Esc", "back")]
-        elif self._opened is not None:
-            pairs = [("Enter", "download, load"), ("r", "readme"), ("p", "hold"), ("x", "give up"), ("Esc", "list")]
-        else:
-            pairs = [("Enter", "open"), ("r", "readme"), ("s", f"sort: {self._sort}"), ("/", "search"), ("Esc", "back")]
-        return Content.assemble(*[part for key, word in pairs for part in ((key, "bold $primary"), f" {word}   ")])
+        focus = next((id for id in ("hub-words", "hub-jobs") if self.query_one(f"#{id}").has_focus), "")
+        self.query_one("#hub-keys", Line).show(hub_rows.keys_line(focus, self._opened is not None, self._sort))
 
     def _say(self, text: str, style: str = "$quiet") -> None:
         self.query_one("#hub-note", Line).show(Content.styled(text, style))
 
     def _fail(self, failure: "HubFailure") -> None:
         self._say(f"{failure.message} {failure.advice}".strip(), "$error")
-
-    def _off(self, do: Callable[[], T], then: Callable[[T], None], group: str) -> None:
-        """On a thread; a later one of the same group takes its place."""
-
-        def work() -> None:
-            worker = cast("Worker[None]", get_current_worker())
-            value = do()
-            if not worker.is_cancelled:
-                self._app.call_from_thread(self._then, then, value)
-
-        self.run_worker(work, thread=True, exclusive=True, group=group, exit_on_error=True)
-
-    def _then(self, then: Callable[[T], None], value: T) -> None:
-        if self.is_mounted:
-            then(value)
-
-    @property
-    def _app(self) -> App[None]:
-        return cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]

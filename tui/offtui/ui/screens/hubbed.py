@@ -33,7 +33,8 @@ class HubbedScreen(WatchedScreen):
             screen.dismiss(None)
             self.post_message(ModelChosen(path))
 
-        screen = HubScreen(desk, lambda: self.query_one(ModelsPane).here, load, words)
+        folder = next(iter(self._options.config.models), "")
+        screen = HubScreen(desk, lambda: self.query_one(ModelsPane).here, load, words, str(folder))
         screen.set_reactive(HubScreen.jobs, self.jobs)
         self.watch(self, "jobs", lambda jobs: setattr(screen, "jobs", jobs), init=False)
         app.push_screen(screen)
