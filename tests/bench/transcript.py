@@ -27,32 +27,12 @@ from textual.widgets import Markdown
 
 from offtui.ui.transcript import Entry, Transcript
 from offtui.ui.widgets.prompt import Prompt
+from tests.fakes.worker import MARKDOWN
 
 COLUMNS, ROWS = 120, 40
 TOKEN = 4
 FEED_SECONDS = 1 / 30
 MARKS = "↑↓←→⇑⇓⇐⇒∀∁∂∃∄∅∆∇∈∉∊∋∌∍∎∏∐∑−∓∔∕∖∗∘∙√∛∜∝∞∟∠∡∢∣∤∥∦∧∨∩∪"
-
-SAMPLE = """Offloading moves layers of a model to the GPU. The rest stays in RAM, and **each token** passes both parts.
-
-## Choosing
-
-1. Look at the `ledger` first: weights, cache, compute.
-2. Add layers until the budget is used; a [guide](http://example.org/guide) helps.
-
-```python
-def layers(budget: int, layer: int) -> int:
-    return budget // layer  # rounded down
-```
-
-| layers | VRAM | tokens/s |
-|---:|---:|---:|
-| 0 | 0.4 GiB | 3.2 |
-| 28 | 6.1 GiB | 14.9 |
-
-> What does not fit is computed by the processor, which reads its weights from memory for each token anew.
-
-"""
 
 
 class Bench(App[None]):
@@ -64,14 +44,14 @@ class Bench(App[None]):
         super().__init__()
         self.options = options
         self.sent = 0
-        self.text = SAMPLE * 200
+        self.text = MARKDOWN * 200
         self.result: dict[str, float] = {}
 
     def compose(self) -> ComposeResult:
         if self.options.widgets:
             with VerticalScroll():
                 for number in range(self.options.messages):
-                    yield Markdown(SAMPLE if number % 2 else "What is that?")
+                    yield Markdown(MARKDOWN if number % 2 else "What is that?")
                 yield Markdown(id="answer")
         else:
             yield Transcript()
@@ -83,10 +63,10 @@ class Bench(App[None]):
         if not self.options.widgets:
             transcript = self.query_one(Transcript)
             transcript.extend(
-                Entry(number, "assistant" if number % 2 else "user", SAMPLE if number % 2 else "What is that?")
+                Entry(number, "assistant" if number % 2 else "user", MARKDOWN if number % 2 else "What is that?")
                 for number in range(self.options.messages)
             )
-            transcript.append(Entry(-1, "assistant", SAMPLE * 3))
+            transcript.append(Entry(-1, "assistant", MARKDOWN * 3))
             transcript.begin(-2, name="model")
         self.call_after_refresh(lambda: self.result.update(open_seconds=time.monotonic() - before))
         self.set_timer(self.options.settle, self.start)

@@ -29,6 +29,10 @@ QUICK = Deadlines(
 )
 """Short for what is provoked to stall; a handshake takes as long as an interpreter takes to start."""
 
+COUNT = 60
+"""Pieces of a slow answer of the fake worker's."""
+WHOLE = "".join(f"word{i} " for i in range(COUNT))
+SLOW = ("--pause", "0.01", "--pieces", str(COUNT))
 
 T = TypeVar("T")
 
@@ -109,8 +113,16 @@ class Harness:
 
 
 def children() -> list[psutil.Process]:
-    """Live processes that this test run has started, zombies among them."""
-    return psutil.Process().children(recursive=True)
+    """Live processes of this test run, zombies among them; but for those of the device that all tests share."""
+    return [process for process in psutil.Process().children(recursive=True) if not _of_a_device(process)]
+
+
+def _of_a_device(process: psutil.Process) -> bool:
+    try:
+        words = process.cmdline()
+    except psutil.Error:  # it has just ended, or is a zombie
+        return False
+    return "device" in words or "--serve" in words
 
 
 def until(predicate: Callable[[], object]) -> None:
@@ -120,3 +132,6 @@ def until(predicate: Callable[[], object]) -> None:
     while not predicate():
         assert time.monotonic() < deadline, "waited in vain"
         tick.wait(0.01)
+
+
+Start = Callable[..., Harness]

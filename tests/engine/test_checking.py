@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
@@ -11,9 +10,8 @@ from offtui.engine.moves import MoveFailed
 from offtui.engine.state import LoadWanted, Phase, WorkerEnded
 from offtui.protocol.events import Hello, Loaded, LoadFailed, Piece, TurnEnded, TurnFailed, TurnStarted
 from offtui.protocol.spec import LoadSpec
-from tests.engine.harness import QUICK, Harness, children, until
+from tests.engine.harness import QUICK, Start, children, until
 
-Start = Callable[..., Harness]
 BAD = {
     "header:not_found": "not_found",
     "header:truncated": "truncated",

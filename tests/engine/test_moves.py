@@ -25,12 +25,7 @@ from offtui.protocol.events import (
     TurnStarted,
 )
 from offtui.protocol.spec import LoadSpec, Message, Sampling
-from tests.engine.harness import FAKE, QUICK, Harness, children, until
-
-COUNT = 60
-WHOLE = "".join(f"word{i} " for i in range(COUNT))
-SLOW = ("--pause", "0.01", "--pieces", str(COUNT))
-Start = Callable[..., Harness]
+from tests.engine.harness import FAKE, QUICK, SLOW, WHOLE, Harness, Start, children, until
 
 
 def always(_state: SessionState, spec: LoadSpec, _used: object) -> LoadSpec | None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
@@ -19,12 +18,7 @@ from offtui.protocol.events import (
     TurnStarted,
 )
 from offtui.protocol.spec import LoadSpec
-from tests.engine.harness import QUICK, Harness, children
-
-COUNT = 60
-WHOLE = "".join(f"word{i} " for i in range(COUNT))
-SLOW = ("--pause", "0.01", "--pieces", str(COUNT))
-Start = Callable[..., Harness]
+from tests.engine.harness import QUICK, SLOW, WHOLE, Harness, Start, children
 
 
 def broken_off(start: Start, pieces: int, *args: str, **options: object) -> Harness:
