@@ -19,6 +19,17 @@ def test_a_full_ring_drops_the_oldest() -> None:
     assert series.newest() is None
 
 
+def test_the_extent_of_a_time_counts_what_was_true_at_its_beginning() -> None:
+    series = Series(hold=7.0)
+    for at, value in ((0.0, 5.0), (10.0, 2.0), (11.0, None), (12.0, 9.0), (20.0, 1.0)):
+        series.add(at, value)
+    assert series.extent(11.5, 12.0) == (9.0, 9.0)
+    assert series.extent(10.0, 19.0) == (2.0, 9.0)
+    assert series.extent(3.0, 4.0) == (5.0, 5.0)
+    assert series.extent(8.0, 9.0) is None
+    assert Series().extent(0.0, 1.0) is None
+
+
 def test_unknown_is_kept_apart_from_zero() -> None:
     series = Series()
     series.add(1, None)

@@ -103,6 +103,24 @@ def test_an_answer_is_remembered_shown_as_measured_and_narrows_the_rest(scene: S
         assert later.read == []  # the header came from the store
 
 
+def test_joules_are_kept_by_layer_count_and_unknown_where_none_were_measured(scene: Scene, header: Header) -> None:
+    scene.load(loaded_as_planned(header, 20))
+    scene.answer(9.2, tokens=100)
+    scene.until(lambda: bool(scene.views) and scene.view.rows[20].runs == 1)
+    assert {row.joules for row in scene.view.rows} == {None}
+    scene.planner.pay(1, 250.0)
+    scene.planner.pay(7, 9.0)  # of a turn that nothing is known of
+    scene.until(lambda: scene.view.rows[20].joules is not None)
+    scene.answer(9.4, tokens=50)
+    scene.planner.pay(1, 50.0)
+    scene.until(lambda: scene.view.rows[20].joules == 2.0)
+    assert [row.n_gpu_layers for row in scene.view.rows if row.joules is not None] == [20]
+    with again(scene) as later:
+        later.load(loaded_as_planned(header, 7))
+        later.until(lambda: bool(later.views))
+        assert later.view.rows[20].joules == 2.0
+
+
 def test_an_answer_too_short_says_nothing(scene: Scene, header: Header) -> None:
     scene.load(loaded_as_planned(header, 20))
     scene.answer(9.2, tokens=15)

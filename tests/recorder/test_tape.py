@@ -75,8 +75,11 @@ def test_joules_of_an_answer_come_from_the_counter_and_are_kept_by_layers() -> N
     assert show.tape.answers()[0].energy_j is None, "only the next look tells"
     show.tape.observe(sample(12.0, card(energy_j=1100.0)), show.state)
     assert show.tape.answers()[0].energy_j is None, "which was taken before its end"
-    show.tape.observe(sample(14.0, card(energy_j=1500.0)), show.state)
+    (told,) = show.tape.observe(sample(14.0, card(energy_j=1500.0)), show.state)
     (answer,) = show.tape.answers()
+    assert told == answer == show.tape.answer_of(1)
+    assert show.tape.observe(sample(15.0, card(energy_j=1600.0)), show.state) == []
+    assert show.tape.answer_of(2) is None
     # half of the first 100 J, all and half of the 400 J from 12 to 14 s
     assert answer.energy_j == pytest.approx(50 + 200)
     assert answer.joules_per_token == pytest.approx(250 / 40)

@@ -11,7 +11,7 @@ import pytest
 
 from offtui.gguf.header import Header
 from offtui.store.database import VERSION
-from offtui.store.measurements import Circumstances, FileId, Point, Residual, Store
+from offtui.store.measurements import Circumstances, FileId, Point, Residual, Spent, Store
 from tests.fakes import gguf_shapes as shapes
 
 FILE = FileId("/m/model.gguf", 5000, 7)
@@ -46,6 +46,22 @@ def test_points_residuals_and_constants_come_back_after_a_restart(file: Path) ->
     assert again.residuals(OF.devices) == (Residual("CUDA0", "compute", 100, 130), Residual("CPU", "kv", 5, 5))
     assert again.constant("CUDA0", "context") == 340.0
     assert again.constant("CUDA1", "context") is None
+    assert again.notices == ()
+    again.close()
+
+
+def test_joules_come_back_after_a_restart_also_in_a_file_that_had_no_place_for_them(file: Path) -> None:
+    Store(file).close()
+    first = Store(file)
+    assert first.spent(FILE, OF.devices, OF.settings) == ()
+    spent = [Spent(12, 64, 130.5, 1.0), Spent(4, 30, 90.0, 2.0)]
+    for answer in spent:
+        first.add_spent(OF, answer)
+    first.close()
+    again = Store(file)
+    assert again.spent(FILE, OF.devices, OF.settings) == tuple(spent)
+    assert again.spent(FILE, OF.devices, "threads 1") == ()
+    assert again.spent(msgspec.structs.replace(FILE, size=1), OF.devices, OF.settings) == ()
     assert again.notices == ()
     again.close()
 

@@ -1,6 +1,9 @@
 """Chats on the screen: kept by themselves, gone on with, found, changed, and their messages as versions."""
 
+import time
 from pathlib import Path
+
+import pytest
 
 from offtui.config import Config
 from offtui.engine.state import Phase
@@ -16,6 +19,7 @@ from offtui.ui.screens.chats import ChatsScreen, row_lines
 from offtui.ui.transcript import Messages
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.prompt import Prompt
+from tests.recorder.scenes import card, sample
 from tests.store.chats.talk import chat
 from tests.ui.harness import Recorder, Screen, with_recorder
 
@@ -74,6 +78,24 @@ def rows(screen: Screen) -> list[str]:
     shown = screen.app.screen
     assert isinstance(shown, ChatsScreen)
     return ["\n".join(line.plain for line in row_lines(row, 80, 1.0)) for row in shown.rows]
+
+
+async def test_what_an_answer_took_is_kept_with_it() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        screen.app._sampled(sample(time.monotonic() - 5.0, card(power_w=100.0)))
+        await talk(screen, engine, "What are orchids?", "Flowers.")
+        screen.app._sampled(sample(time.monotonic() + 4.0, card(power_w=100.0)))
+        await screen.until(lambda: "J/token" in screen.app.main.chat.transcript.entries[1].stamp)
+        stamp = screen.app.main.chat.conversation.branch[1].stamp
+        assert stamp is not None
+        assert stamp.energy_j is not None
+        answer = screen.app.main.tape.answers()[0]
+        assert stamp.energy_j == pytest.approx(100.0 * (answer.ended - answer.began))
+    (whole,) = kept()
+    assert whole.branch()[1].stamp == stamp
+    assert stamp.joules_per_token == pytest.approx(stamp.energy_j / 41)
+    assert f"{stamp.joules_per_token:.3g} J/token" in stamp.details()
 
 
 async def test_a_chat_is_kept_and_gone_on_with(tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from offtui.plan.probe import DevicesReply, DryPoint, DryResult
 from offtui.plan.table import Model
 from offtui.planner.making import Ground, make_view
 from offtui.planner.planner import Planner
+from offtui.planner.spending import with_joules
 from offtui.planner.view import NoPlan, PlanView, fit_line, need_line
 from offtui.protocol.events import LoadFailed
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
+from offtui.store.measurements import Spent
 from offtui.ui.messages import ModelStudied
 from offtui.ui.panes.dial import DialPane
+from offtui.ui.panes.prospect import figure_lines
 from offtui.ui.ports import Listener
 from offtui.ui.screens.plan import PlanScreen, head_lines, table_lines
 from offtui.units import GIB, MIB
@@ -162,6 +165,22 @@ def test_no_row_of_the_table_is_wider_than_the_smallest_terminal(tmp_path: Path,
         for placement in view.placements:
             lines = table_lines(view.under(placement), 1, 2)
             assert max(line.cell_length for line in lines) <= 75
+            dear = with_joules(view, {placement: [Spent(1, 100, 123456.0, 1.0)]})
+            assert max(line.cell_length for line in table_lines(dear.under(placement), 1, 2)) <= 75
+
+
+def test_what_a_token_took_is_in_the_table_and_in_the_dial_of_the_counts_where_it_was_measured(tmp_path: Path) -> None:
+    header = header_at(tmp_path / "m.gguf", shapes.qwen3_8b())
+    view = make_view(header, Model.of(header), Ground(LoadSpec(model=header.path), True, facts(), RAM_FREE))
+    assert "J/token" not in table_lines(view, None, None)[0].plain
+    spent = [Spent(12, 100, 900.0, float(number)) for number in range(3)] + [Spent(12, 50, 25.0, 9.0)] * 5
+    known = with_joules(view, {"layers": spent})
+    lines = [line.plain for line in table_lines(known, None, None)]
+    assert lines[0].split()[-2:] == ["J/token", "fits"]
+    assert "0.5" in lines[13].split()
+    assert [row.n_gpu_layers for row in known.rows if row.joules is not None] == [12]
+    assert " · 0.5 J/token" in figure_lines(known, known.rows[12], None)[0].plain
+    assert "J/token" not in figure_lines(known, known.rows[11], None)[0].plain
 
 
 def test_a_plan_says_that_the_ram_is_short(tmp_path: Path) -> None:

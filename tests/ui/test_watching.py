@@ -1,6 +1,7 @@
 """How often the machine is looked at, and the full monitor over the app."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from offtui.ui.screens.help import HelpScreen
 from offtui.ui.screens.monitor import MonitorScreen
 from offtui.ui.widgets.line import Line
 from tests.recorder.scenes import card, sample
-from tests.ui.harness import Recorder, Screen, StillShelf, with_recorder
+from tests.ui.harness import GIB, Recorder, Screen, StillShelf, with_recorder
 
 
 class Watch:
@@ -130,6 +131,58 @@ async def test_the_keys_of_other_places_lead_there_from_the_full_monitor(
         await screen.press("left", "escape", key)
         await screen.until(lambda: there(screen))
         assert not any(isinstance(each, MonitorScreen) for each in screen.app.screen_stack)
+
+
+async def answered(screen: Screen, engine: Recorder, joules: float | None) -> None:
+    """An answer, between two looks at the machine in which its card took so much more."""
+    tell = screen.app._sampled
+    energy = {} if joules is None else {"energy_j": 1000.0}
+    tell(sample(time.monotonic() - 4.0, card(**energy)))
+    asked = len(engine.submitted)
+    await screen.ask("How much is it?")
+    await screen.until(lambda: len(engine.submitted) > asked)
+    engine.piece("Not much.")
+    engine.end(tokens=41)
+    energy = {} if joules is None else {"energy_j": 1000.0 + joules}
+    tell(sample(time.monotonic() + 10.0, card(**energy, used=3 * GIB)))
+    await screen.until(lambda: screen.app.main.chat.transcript.entries[-1].stamp != "")
+
+
+async def test_an_answer_that_is_chosen_shows_its_time_and_what_it_took() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await answered(screen, engine, 4000.0)
+        await screen.until(lambda: "J/token" in screen.app.main.chat.transcript.entries[-1].stamp)
+        assert "Generation" in screen.line("monitor-speed")
+        await screen.press("alt+up")
+        await screen.until(lambda: "Answer 1 " in screen.line("monitor-speed"))
+        assert "20.0 t/s" in screen.line("monitor-speed")
+        vram, energy = screen.line("monitor-turn").splitlines()
+        assert vram.split(" · ")[1] == "4/13 layers"
+        assert "2.0 GiB" in vram
+        assert "J/token" in energy
+        await screen.press("f4")
+        await screen.until(lambda: "answer 1 · 4/13 layers · 41 tokens · 20.0 t/s" in page(screen))
+        assert "held" in page(screen)
+        await screen.press("escape", "escape")
+        assert screen.app.screen is screen.app.main
+        await screen.press("escape")
+        await screen.until(lambda: "Generation" in screen.line("monitor-speed"))
+
+
+async def test_what_an_answer_took_is_unknown_where_no_card_tells() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await answered(screen, engine, None)
+        await screen.press("alt+up")
+        await screen.until(lambda: "Answer 1 " in screen.line("monitor-speed"))
+        assert "J/token" not in screen.app.main.chat.transcript.entries[-1].stamp
+        assert screen.line("monitor-turn").splitlines()[1].split()[:2] == ["Energy", "–"]
+        said = screen.app.main.chat.conversation.branch[-1]
+        assert said.stamp is not None
+        assert said.stamp.energy_j is None
 
 
 def drawn(screen: Screen) -> list[str]:

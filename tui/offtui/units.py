@@ -68,6 +68,13 @@ def rate_text(rate: float | None) -> str:
     return f"{rate:.1f}" if rate < 100 else f"{rate:.0f}"
 
 
+def joules_text(joules: float | None) -> str:
+    """Energy: ``"0.42 J"``, ``"812 J"``, ``"4.1 kJ"``."""
+    if joules is None:
+        return UNKNOWN
+    return f"{joules:.3g} J" if joules < 999.5 else f"{joules / 1000:.1f} kJ"
+
+
 def seconds_text(seconds: float | None) -> str:
     """A duration: ``"85 ms"``, ``"1.4 s"``, ``"2 min 05 s"``."""
     if seconds is None:

@@ -148,6 +148,16 @@ class Series:
         )
         return max(known, default=None)
 
+    def extent(self, begin: float, end: float) -> tuple[float, float] | None:
+        """The least and the greatest value that was true between two times; ``None``: none is known."""
+        held = self.last_at(begin)
+        known = [] if held is None else [held]
+        for position in range(self._find(begin), self._find(math.nextafter(end, math.inf))):
+            value = self._at(position)[1]
+            if value is not None:
+                known.append(value)
+        return (min(known), max(known)) if known else None
+
     def columns(self, count: int, span: float, now: float, how: Aggregate = "mean") -> list[float | None]:
         """The last ``span`` seconds as ``count`` columns of equal time; the right one holds ``now``.
 

@@ -13,7 +13,7 @@ from offtui.planner.making import placement_of
 from offtui.protocol.events import Loaded
 from offtui.protocol.facts import DeviceFacts, Learned, Timings
 from offtui.protocol.spec import LoadSpec, Placement
-from offtui.store.measurements import Circumstances, FileId, Point, Store
+from offtui.store.measurements import Circumstances, FileId, Point, Spent, Store
 from offtui.units import GIB, MIB, size_text
 
 TOKENS = 16
@@ -125,6 +125,17 @@ def measured(
     devices = devices_text(facts)
     return {
         placement: store.points(file, devices, settings_text(spec, flash_attn, n_threads, placement))
+        for placement in PLACEMENTS
+    }
+
+
+def spent(
+    store: Store, file: FileId, facts: Sequence[DeviceFacts], spec: LoadSpec, *, flash_attn: bool, n_threads: int | None
+) -> dict[Placement, Sequence[Spent]]:
+    """What answers of a model with these settings took on these devices, by placement."""
+    devices = devices_text(facts)
+    return {
+        placement: store.spent(file, devices, settings_text(spec, flash_attn, n_threads, placement))
         for placement in PLACEMENTS
     }
 

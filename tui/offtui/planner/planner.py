@@ -48,9 +48,16 @@ class _Rest(msgspec.Struct, frozen=True):
     layers: int
 
 
+class _Paid(msgspec.Struct, frozen=True):
+    """What an answer took."""
+
+    turn: int
+    joules: float
+
+
 class _News(msgspec.Struct, frozen=True):
     state: SessionState
-    occurrence: Occurrence | _Study | _Rest | None
+    occurrence: Occurrence | _Study | _Rest | _Paid | None
     """``None``: the end."""
 
 
@@ -93,6 +100,10 @@ class Planner:
         """The dial points there; if it stays, llama.cpp itself is asked about that point, where it can be."""
         self._news.put(_News(self._state, _Rest(placement, layers)))
 
+    def pay(self, turn: int, joules: float) -> None:
+        """An answer that has ended took so much."""
+        self._news.put(_News(self._state, _Paid(turn, joules)))
+
     def close(self) -> None:
         """End the thread and what it may be waiting for; may be called again."""
         self._news.put(_News(self._state, None))
@@ -130,6 +141,8 @@ class Planner:
                     _attempt(work.study, spec)
                 case _Rest(placement=placement, layers=layers):
                     work.cursor = placement, layers
+                case _Paid(turn=turn, joules=joules):
+                    _attempt(work.pay, turn, joules)
                 case None:
                     pass
                 case occurrence:

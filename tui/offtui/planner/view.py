@@ -41,6 +41,8 @@ class PlanRow(msgspec.Struct, frozen=True):
     """Of the compute buffers."""
     formula: tuple[int, ...] = ()
     """Bytes of compute buffers by the formula: of each device, then of the RAM."""
+    joules: float | None = None
+    """Per token, measured here with this very count; ``None``: unknown."""
 
     @property
     def exact(self) -> bool:

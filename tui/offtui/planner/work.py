@@ -26,16 +26,20 @@ from offtui.planner.learning import (
     learned,
     measured,
     point_of,
+    spent,
 )
 from offtui.planner.making import Ground, as_dry_load, compare_load, make_view, placement_of, settings_of
+from offtui.planner.spending import with_joules
 from offtui.planner.view import NoPlan, PlanView
 from offtui.protocol.events import Loaded, TurnEnded
 from offtui.protocol.facts import DeviceFacts, no_chat_model
 from offtui.protocol.spec import LoadSpec, Placement
-from offtui.store.measurements import FileId, Residual, Store
+from offtui.store.measurements import Circumstances, FileId, Residual, Spent, Store
 from offtui.text import clean_line
 from offtui.units import MIB
 
+UNPAID = 8
+"""Answers that ended and whose energy may still come."""
 STEP = 64 * MIB
 """Bytes of RAM by which a plan is made anew."""
 
@@ -115,6 +119,8 @@ class Work:
         self._state = SessionState()
         self._studied: LoadSpec | None = None
         self._bandwidth_due = True
+        self._ended: dict[int, tuple[Circumstances, int]] = {}
+        """What the newest answers were written with, and their tokens, by turn."""
         self.cursor: Spot | None = None
         """Where the dial points, until llama.cpp was asked about it."""
 
@@ -155,7 +161,17 @@ class Work:
         point = point_of(loaded, ended.timings, time.time())
         subject = self._subject(loaded.spec.model) if point is not None else None
         if point is not None and subject is not None and not loaded.spec.on_cpu:
-            self._store.add_point(circumstances(subject.file, subject.header, loaded), point)
+            of = circumstances(subject.file, subject.header, loaded)
+            self._store.add_point(of, point)
+            if ended.timings.moves == 0:
+                self._ended[ended.turn] = of, ended.timings.tokens
+                self._ended = dict(list(self._ended.items())[-UNPAID:])
+
+    def pay(self, turn: int, joules: float) -> None:
+        """Remember what an answer took; of one that was too short, or moved, that says nothing of a layer count."""
+        of, tokens = self._ended.pop(turn, (None, 0))
+        if of is not None:
+            self._store.add_spent(of, Spent(of.n_gpu_layers, tokens, joules, time.time()))
 
     def _note_memory(self, loaded: Loaded, memory: tuple[DeviceFacts, ...]) -> None:
         """Keep what will be free once the load is gone, where that has changed by more than a little."""
@@ -269,13 +285,14 @@ class Work:
         )
         n_threads = spec.n_threads or self._threads
         points = measured(self._store, subject.file, facts, bare, flash_attn=flash_attn, n_threads=n_threads)
+        joules = spent(self._store, subject.file, facts, bare, flash_attn=flash_attn, n_threads=n_threads)
         dry = dict(self._dry.get((subject.file, bare), {}))
-        basis = (subject.file, ground, points, dry, loaded, self._store.notices)
+        basis = (subject.file, ground, points, joules, dry, loaded, self._store.notices)
         if basis == self._basis:
             return
         self._basis = basis
         placement: Placement = "layers" if spec.placement == "best" else spec.placement
-        view = make_view(subject.header, subject.model, ground, points, dry, placement)
+        view = with_joules(make_view(subject.header, subject.model, ground, points, dry, placement), joules)
         if spec.placement == "best":
             view = view.under(view.best.placement)
         truth = compare_load(subject.header, subject.model, loaded) if loaded is not None else ()

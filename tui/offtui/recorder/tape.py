@@ -33,6 +33,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     """From 1 on, over all chats."""
+    turn: int = 0
+    """Of the session."""
     began: float
     """``time.monotonic()``, as all times here."""
     first_token: float | None = None
@@ -165,6 +167,7 @@ class Tape:
         loaded = self._loaded
         answer = Answer(
             number=self._counted,
+            turn=begun.turn,
             began=begun.began,
             first_token=begun.first_token,
             ended=now,
@@ -199,8 +202,8 @@ class Tape:
 
     # What the machine does
 
-    def observe(self, sample: Sample, state: SessionState) -> None:
-        """One look at the machine, and the session's state then."""
+    def observe(self, sample: Sample, state: SessionState) -> list[Answer]:
+        """One look at the machine, and the session's state then; answers whose energy is known now."""
         with self.lock:
             self._sample = sample
             self._energy.observe(sample)
@@ -210,17 +213,20 @@ class Tape:
                 self.history.add(name, sample.time, value)
             if sample.wall is not None:
                 self.history.set_clock(sample.time, sample.wall)
-            self._settle(sample.time)
+            return self._settle(sample.time)
 
-    def _settle(self, now: float) -> None:
+    def _settle(self, now: float) -> list[Answer]:
         """What the answers took that ended before this sample."""
         unpaid, self._unpaid = self._unpaid, []
+        paid: list[Answer] = []
         for answer, keys in unpaid:
             joules = self._energy.used(keys, answer.began, answer.ended)
             if joules is not None:
-                self._keep(msgspec.structs.replace(answer, energy_j=joules))
+                paid.append(msgspec.structs.replace(answer, energy_j=joules))
+                self._keep(paid[-1])
             elif now < answer.ended:
                 self._unpaid.append((answer, keys))
+        return paid
 
     # What others read
 
@@ -228,6 +234,11 @@ class Tape:
         """How the answers went, the oldest first."""
         with self.lock:
             return tuple(self._answers)
+
+    def answer_of(self, turn: int) -> Answer | None:
+        """How the answer of a turn went; ``None``: it is not there, or no longer."""
+        with self.lock:
+            return next((answer for answer in reversed(self._answers) if answer.turn == turn), None)
 
     def joules_by_layers(self) -> dict[int, float]:
         """Joules per token over all answers of the newest model, by their layer count."""

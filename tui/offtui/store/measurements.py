@@ -20,6 +20,13 @@ MAX_HEADERS = 200
 """Kept; the one unused for longest goes first. A header takes a hundred KiB or so."""
 MAX_POINTS = 400
 """Read for one model, devices and settings, newest first."""
+_ENERGIES = """
+CREATE TABLE IF NOT EXISTS energies (
+    time REAL NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, devices TEXT NOT NULL,
+    settings TEXT NOT NULL, n_gpu_layers INTEGER NOT NULL, tokens INTEGER NOT NULL, joules REAL NOT NULL
+)
+"""
+"""Made where it is missing: files without it are of this version too."""
 
 
 class FileId(msgspec.Struct, frozen=True):
@@ -65,6 +72,17 @@ class Point(msgspec.Struct, frozen=True):
     """Tokens per second of the answer."""
     prompt_tps: float | None
     """Of the prompt; ``None``: too few tokens of it were new."""
+    time: float
+    """Seconds since 1970."""
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """The energy that an answer took on all GPUs it ran on, its prompt too."""
+
+    n_gpu_layers: int
+    tokens: int
+    """Of the answer."""
+    joules: float
     time: float
     """Seconds since 1970."""
 
@@ -159,6 +177,35 @@ class Store(Kept):
             [],
         )
         return tuple(Point(*row) for row in reversed(found))
+
+    def add_spent(self, of: Circumstances, spent: Spent) -> None:
+        """Keep what an answer took."""
+        file = of.file
+        row = (
+            spent.time, os.fsencode(file.path), file.size, file.mtime_ns, of.devices, of.settings,
+            spent.n_gpu_layers, spent.tokens, spent.joules,
+        )  # fmt: skip
+
+        def write() -> None:
+            self._connection.execute(_ENERGIES)
+            self._connection.execute(f"INSERT INTO energies VALUES ({', '.join('?' * len(row))})", row)
+
+        self._write(write)
+
+    def spent(self, file: FileId, devices: str, settings: str) -> tuple[Spent, ...]:
+        """What answers of this very file took on these devices with these settings, oldest first."""
+
+        def read() -> list[Any]:
+            there = "SELECT count(*) FROM sqlite_master WHERE name = 'energies'"
+            if not self._connection.execute(there).fetchone()[0]:
+                return []
+            return self._connection.execute(
+                "SELECT n_gpu_layers, tokens, joules, time FROM energies WHERE path = ? AND size = ? AND mtime_ns = ? "
+                "AND devices = ? AND settings = ? ORDER BY time DESC LIMIT ?",
+                (os.fsencode(file.path), file.size, file.mtime_ns, devices, settings, MAX_POINTS),
+            ).fetchall()
+
+        return tuple(Spent(*row) for row in reversed(self._try(read, [])))
 
     def newest_speeds(self) -> dict[str, Point]:
         """Of each file that was measured, in whatever circumstances, the newest speed."""

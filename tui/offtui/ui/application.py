@@ -22,6 +22,7 @@ from offtui.ui.bridge import Mailbox
 from offtui.ui.commands import quit_binding
 from offtui.ui.keys import keymap, keys_under
 from offtui.ui.messages import (
+    AnswerPaid,
     ChatLost,
     ChatsSaid,
     JobsChanged,
@@ -33,6 +34,7 @@ from offtui.ui.messages import (
 )
 from offtui.ui.narrow import NarrowApp
 from offtui.ui.ports import Engine, Planning, Ports, Shelving, Telling, Watch
+from offtui.ui.rhythm import interval
 from offtui.ui.screens.main import MainScreen
 
 if TYPE_CHECKING:
@@ -41,9 +43,6 @@ if TYPE_CHECKING:
     from offtui.models.shelf import ShelfView
     from offtui.planner.view import NoPlan, PlanView
     from offtui.store.chats.keeper import Keeper
-
-BUSY_SECONDS, IDLE_SECONDS, BLURRED_SECONDS = 0.5, 1.0, 5.0
-"""Between two samples of the machine: while loading or generating, otherwise, and while nobody looks."""
 
 _WORTH_A_LOOK = LoadWanted | MoveBegan | WorkerSpawned | Loaded | TurnWanted | TurnEnded
 """After which the machine is looked at at once: what an answer took, for instance, is read at its begin and end."""
@@ -190,8 +189,13 @@ class OfftuiApp(NarrowApp, inherit_bindings=False):
         self._post(MailArrived())
 
     def _sampled(self, sample: Sample) -> None:
-        self._tape.observe(sample, self._state)
+        paid = self._tape.observe(sample, self._state)
         self._post(SampleTaken(sample))
+        for answer in paid:
+            if answer.energy_j is not None:
+                self._post(AnswerPaid(answer.turn, answer.energy_j))
+                if self._planner is not None:
+                    self._planner.pay(answer.turn, answer.energy_j)
 
     def _planned(self, view: "PlanView | NoPlan") -> None:
         from offtui.planner.view import PlanView
@@ -212,17 +216,22 @@ class OfftuiApp(NarrowApp, inherit_bindings=False):
 
     def _post(
         self,
-        message: MailArrived | SampleTaken | PlanMade | PlanRefused | LibraryRead | JobsChanged | ChatsSaid | ChatLost,
+        message: MailArrived
+        | SampleTaken
+        | AnswerPaid
+        | PlanMade
+        | PlanRefused
+        | LibraryRead
+        | JobsChanged
+        | ChatsSaid
+        | ChatLost,
     ) -> None:
         # The loop may be closed already: then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
             self.main.post_message(message)
 
     def _interval(self) -> float:
-        if not self.app_focus:
-            return BLURRED_SECONDS
-        busy = self._state.phase in (Phase.LOADING, Phase.GENERATING) or self._state.move is not None
-        return BUSY_SECONDS if busy else IDLE_SECONDS
+        return interval(self._state, looked_at=self.app_focus)
 
     def watch_app_focus(self, focus: bool) -> None:
         """Look at once when somebody looks again."""

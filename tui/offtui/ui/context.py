@@ -1,7 +1,11 @@
 """What becomes of a context that is nearly full: whether a larger one fits, by the plan. Pure."""
 
+from typing import TYPE_CHECKING
+
 from offtui.engine.state import SessionState
-from offtui.planner.view import PlanView
+
+if TYPE_CHECKING:
+    from offtui.planner.view import PlanView
 
 NEAR = 8
 """One part of so many of the context is left when it counts as nearly full."""
@@ -15,7 +19,7 @@ def is_nearly_full(state: SessionState) -> bool:
     return loaded is not None and state.n_past > loaded.n_ctx - loaded.n_ctx // NEAR
 
 
-def larger(state: SessionState, plan: PlanView | None) -> int | None:
+def larger(state: SessionState, plan: "PlanView | None") -> int | None:
     """The context to load instead: twice as long, at most what the model was trained for; ``None``: there is none.
 
     Only where KV cache and what depends on it fit beside everything else, on each device and in RAM.

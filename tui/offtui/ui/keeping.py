@@ -82,6 +82,10 @@ class Keeping:
             self._keeper.unfollow(turn)
         self._put(PutMessage(self.chat, answer.stored(self.chat)))
 
+    def changed(self, said: Said) -> None:
+        """More is known of it."""
+        self._put(PutMessage(self.chat, said.stored(self.chat)))
+
     def shown(self, said: Said) -> None:
         """This version is shown, and what leads to it."""
         self._put(*(change for node in _path(said) for change in self._shown(node)))

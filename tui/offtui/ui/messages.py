@@ -148,6 +148,14 @@ class SampleTaken(Message):
 
 
 @dataclass
+class AnswerPaid(Message):
+    """What an answer that has ended took."""
+
+    turn: int
+    joules: float
+
+
+@dataclass
 class NewsArrived(Message):
     """The session of another terminal has changed; ``None``: there is none."""
 

@@ -1,9 +1,12 @@
 """Only the cells that were said to be dirty go to the terminal, not the whole row before them."""
 
+from typing import Self
+
 from rich.console import Console, RenderableType
 from rich.control import Control
 from textual._compositor import ChopsUpdate  # pyright: ignore[reportPrivateUsage] -- the one place that says what is sent
 from textual.app import App
+from textual.geometry import Region
 from textual.screen import Screen
 
 
@@ -24,6 +27,14 @@ class NarrowUpdate(ChopsUpdate):
                 sequences.append(strip.crop(first - start, past - start).render(console))
                 there = past
         return "".join(sequences)
+
+
+class OpaqueScreen(Screen[None]):
+    """A screen through which nothing is seen: what changes on the one below is no reason to paint this one."""
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Paint all of it; stretches are what the screen below would have painted here."""
+        return self if regions else super().refresh(repaint=repaint, layout=layout, recompose=recompose)
 
 
 class NarrowApp(App[None], inherit_bindings=False):

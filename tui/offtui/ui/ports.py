@@ -87,6 +87,10 @@ class Planning(Protocol):
         """The dial points there."""
         ...
 
+    def pay(self, turn: int, joules: float) -> None:
+        """An answer that has ended took so much."""
+        ...
+
     def close(self) -> None:
         """End it."""
         ...

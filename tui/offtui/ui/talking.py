@@ -4,6 +4,8 @@ import contextlib
 import gc
 from collections.abc import Generator, Sequence
 
+import msgspec
+
 from offtui.protocol.events import Loaded, Piece, TurnEnded
 from offtui.protocol.facts import Failure
 from offtui.store.chats.values import Chat, Stamp
@@ -38,6 +40,10 @@ class Talk:
         self._next_note = -1
         self._removed: list[Said] = []
         """For undo, the newest last."""
+        self._turns: dict[int, list[int]] = {}
+        """Turns that wrote an answer, by its id; more than one where it went on after breaking off."""
+        self._paid: dict[int, float] = {}
+        """Joules by turn."""
 
     @property
     def is_empty(self) -> bool:
@@ -77,6 +83,7 @@ class Talk:
         self.conversation.go_on(said)
         turn = self.conversation.turn
         self._transcript.begin(said.id)
+        self._turns.setdefault(said.id, []).append(turn)
         self.keeping.asked(said, turn)
         return turn
 
@@ -84,6 +91,7 @@ class Talk:
         answer.stamp = Stamp.of(self._loaded) if self._loaded is not None else None
         self._removed.clear()
         turn = self.conversation.turn
+        self._turns[answer.id] = [turn]
         self.keeping.asked(answer, turn, begun=begun)
         self._transcript.begin(answer.id, name=name_of(answer))
         return turn
@@ -111,7 +119,28 @@ class Talk:
         if said is not None:
             stamp = Stamp.of(self._loaded) if self._loaded is not None else said.stamp
             self.conversation.end(said, event.stop, event.timings, stamp)
+            self._stamp_energy(said)
             self._close(said)
+
+    def paid(self, turn: int, joules: float) -> None:
+        """What the answer of a turn took; it may be told before its end is heard."""
+        self._paid[turn] = joules
+        said = next((each for each in reversed(self.conversation.branch) if turn in self._turns.get(each.id, ())), None)
+        if said is not None and said.state != "open" and self._stamp_energy(said):
+            self._transcript.replace(entry_of(said))
+            self.keeping.changed(said)
+
+    def _stamp_energy(self, said: Said) -> bool:
+        """Put what it took on its stamp, where all of that is known; whether it is."""
+        turns = self._turns.get(said.id, ())
+        if said.stamp is None or said.stamp.tokens is None or len(turns) != 1 or turns[0] not in self._paid:
+            return False
+        said.stamp = msgspec.structs.replace(said.stamp, energy_j=self._paid[turns[0]])
+        return True
+
+    def turn_of(self, said: Said) -> int | None:
+        """The newest turn of this run that wrote it; ``None``: an earlier run did."""
+        return self._turns.get(said.id, [None])[-1]
 
     def failed(self, turn: int, failure: Failure) -> bool:
         """A question could not be answered, or not to the end; whether that is news."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from offtui.config import Config
-from offtui.engine.state import Phase, SessionState
+from offtui.engine.state import SessionState
 from offtui.monitor.sample import Sample
 from offtui.monitor.sampler import Sampler
 from offtui.recorder.client import Follower
@@ -14,11 +14,11 @@ from offtui.recorder.devices import mapped_file
 from offtui.recorder.news import News
 from offtui.recorder.tape import Tape
 from offtui.ui import themes
-from offtui.ui.application import BLURRED_SECONDS, BUSY_SECONDS, IDLE_SECONDS
 from offtui.ui.commands import quit_binding
 from offtui.ui.keys import keymap
 from offtui.ui.messages import NewsArrived, SampleTaken
 from offtui.ui.narrow import NarrowApp
+from offtui.ui.rhythm import interval
 from offtui.ui.screens.monitor import MonitorScreen
 
 
@@ -101,10 +101,7 @@ class TopApp(NarrowApp, inherit_bindings=False):
             self.post_message(message)
 
     def _interval(self) -> float:
-        if not self.app_focus:
-            return BLURRED_SECONDS
-        busy = self._state is not None and self._state.phase in (Phase.LOADING, Phase.GENERATING)
-        return BUSY_SECONDS if busy else IDLE_SECONDS
+        return interval(self._state, looked_at=self.app_focus)
 
     # The screen's thread
 

@@ -12,7 +12,7 @@ from offtui.protocol.events import Loaded
 from offtui.protocol.facts import LayerCount, Timings
 from offtui.protocol.spec import Role
 from offtui.text import clean_line
-from offtui.units import count_text, rate_text, seconds_text
+from offtui.units import count_text, joules_text, rate_text, seconds_text
 
 State = Literal["open", "done", "stopped", "failed"]
 """Of a message: being written, complete, broken off with what came, without an answer."""
@@ -50,6 +50,8 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     ttft_seconds: float | None = None
     prompt_tps: float | None = None
     tps: float | None = None
+    energy_j: float | None = None
+    """Joules of the GPUs it ran on meanwhile."""
     stop: str = ""
     """Why it ended: ``end``, ``max_tokens``, ``context_full``, ``cancelled`` …"""
 
@@ -73,12 +75,17 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
             stop=stop,
         )
 
+    @property
+    def joules_per_token(self) -> float | None:
+        """Of the whole answer, its prompt too; ``None``: unknown."""
+        return self.energy_j / self.tokens if self.energy_j is not None and self.tokens else None
+
     def name(self) -> str:
         """Who answered: ``gemma Q4_K_M``; ``""`` unknown."""
         return self.model if self.quant.lower() in self.model.lower() else f"{self.model} {self.quant}"
 
     def text(self) -> str:
-        """``28/37 layers · 31.4 t/s · first token 210 ms``; what is unknown is left out."""
+        """``28/37 layers · 31.4 t/s · first token 210 ms · 1.97 J/token``; what is unknown is left out."""
         parts: list[str] = []
         if self.n_gpu_layers is not None:
             parts.append(f"{self.n_gpu_layers.got}/{self.n_gpu_layers.max} layers")
@@ -86,6 +93,8 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"{rate_text(self.tps)} t/s")
         if self.ttft_seconds is not None:
             parts.append(f"first token {seconds_text(self.ttft_seconds)}")
+        if self.joules_per_token is not None:
+            parts.append(f"{self.joules_per_token:.3g} J/token")
         return " · ".join(parts)
 
     def details(self) -> str:
@@ -105,6 +114,8 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"prompt {self.prompt_tokens}{reused}{speed}")
         if self.ttft_seconds is not None:
             parts.append(f"first token {seconds_text(self.ttft_seconds)}")
+        if self.joules_per_token is not None:
+            parts.append(f"{joules_text(self.energy_j)}, {self.joules_per_token:.3g} J/token")
         return " · ".join([*parts, *([f"stop: {self.stop}"] if self.stop else [])])
 
 

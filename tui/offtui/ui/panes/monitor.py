@@ -13,14 +13,14 @@ from offtui.monitor.graph import Style, render
 from offtui.monitor.sample import HostSample, Sample
 from offtui.protocol.spec import Placement
 from offtui.recorder.devices import device_uses, ram_use
-from offtui.recorder.tape import Tape
+from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
 from offtui.ui.panes.column import PaneGrew
 from offtui.ui.widgets.gauges import LABEL, Look, cpu_line, device_lines, flow_text, ram_lines, would_be
-from offtui.ui.widgets.lanes import TOKENS, Window, lane_values, round_up
+from offtui.ui.widgets.lanes import TOKENS, Window, lane_values, round_up, window_of
 from offtui.ui.widgets.line import Line
-from offtui.units import rate_text, seconds_text
+from offtui.units import UNKNOWN, joules_text, rate_text, seconds_text, size_text
 
 if TYPE_CHECKING:
     from offtui.planner.view import PlanView
@@ -42,6 +42,8 @@ class MonitorPane(Vertical, can_focus=True):
     draft: var[int | None] = var[int | None](None)
     placement: var[Placement] = var[Placement]("layers")
     plan: "var[PlanView | None]" = var["PlanView | None"](None)
+    answer: var[Answer | None] = var[Answer | None](None)
+    """One that is looked at: its time in the place of the last two minutes."""
 
     def __init__(self, tape: Tape, *, graph: str = "braille", id: str | None = None) -> None:
         super().__init__(id=id)
@@ -75,6 +77,10 @@ class MonitorPane(Vertical, can_focus=True):
         """Likewise with another placement."""
         self._paint()
 
+    def watch_answer(self) -> None:
+        """Show its time, or what happens now."""
+        self._paint()
+
     def on_resize(self) -> None:
         """Fit bars and history; the panes beside have other room."""
         self._paint()
@@ -94,7 +100,7 @@ class MonitorPane(Vertical, can_focus=True):
         with self._tape.lock:
             self._set("#monitor-speed", [self._speed(width)])
             self._set("#monitor-graph", self._history(width))
-        self._set("#monitor-turn", self._turn())
+            self._set("#monitor-turn", self._turn(width))
 
     def _set(self, selector: str, lines: list[Content]) -> None:
         self.query_one(selector, Line).show_lines(lines)
@@ -121,37 +127,67 @@ class MonitorPane(Vertical, can_focus=True):
     def _speed(self, width: int) -> Content:
         turn = self.session.turn
         timings = self.session.last_timings
-        rate = turn.tps if turn is not None else timings.tps if timings is not None else None
+        answer = self.answer
+        if answer is not None:
+            name, rate = f"Answer {answer.number}", answer.timings.tps if answer.timings else None
+        else:
+            name = "Generation"
+            rate = turn.tps if turn is not None else timings.tps if timings is not None else None
         figure = f"{rate_text(rate)} t/s"
         peak = self._peak()
-        scale = "" if peak is None else f"0–{round_up(peak):g} t/s, 2 min"
+        span = "2 min" if answer is None else seconds_text(answer.ended - answer.began)
+        scale = "" if peak is None else f"0–{round_up(peak):g} t/s, {span}"
         return Content.assemble(
-            ("Generation".ljust(LABEL), "$secondary"),
-            (figure, "bold $primary" if turn is not None else "bold"),
+            (name.ljust(LABEL), "$secondary"),
+            (figure, "bold $accent" if answer is not None else "bold $primary" if turn is not None else "bold"),
             (scale.rjust(width - LABEL - len(figure)), "$quiet"),
         )
 
     def _peak(self) -> float | None:
-        return self._tape.history.series("tps").peak(self.sample.time - SPAN) if self.sample else None
+        series = self._tape.history.series("tps")
+        if self.answer is not None:
+            extent = series.extent(self.answer.began, self.answer.ended)
+            return None if extent is None else extent[1]
+        return series.peak(self.sample.time - SPAN) if self.sample else None
 
     def _history(self, width: int) -> list[Content]:
         peak = self._peak()
         if peak is None or self.sample is None:
-            return [Content.styled(text, "$quiet") for text in ("", "no answer in the last two minutes", "")]
-        window = Window(SPAN, self.sample.time, steady=True)
+            why = "no answer in the last two minutes" if self.answer is None else "too short for a line"
+            return [Content.styled(text, "$quiet") for text in ("", why, "")]
+        answer = self.answer
+        window = Window(SPAN, self.sample.time, steady=True) if answer is None else window_of(answer)
         columns = lane_values(self._tape.history, TOKENS, window, width, self._graph)
         lines = render(columns, width, GRAPH_LINES, self._graph, high=round_up(peak), fill=True)
-        return [Content.styled(line, "$ours") for line in lines]
+        return [Content.styled(line, "$ours" if answer is None else "$accent") for line in lines]
 
-    def _turn(self) -> list[Content]:
-        timings = self.session.last_timings
-        prompt = Content.assemble(
-            ("Prompt".ljust(LABEL), "$secondary"), f"{rate_text(timings.prompt_tps if timings else None)} t/s"
-        )
+    def _turn(self, width: int) -> list[Content]:
+        answer = self.answer
+        timings = self.session.last_timings if answer is None else answer.timings
+        prompt = f"{rate_text(timings.prompt_tps if timings else None)} t/s"
+        ttft = seconds_text((timings.ttft_seconds or None) if timings else None)
+        if answer is not None:
+            vram = self._tape.history.series("vram").extent(answer.began, answer.ended)
+            took = [joules_text(answer.energy_j)]
+            if answer.joules_per_token is not None:
+                took.append(f"{answer.joules_per_token:.3g} J/token")
+            layers = f"{answer.n_gpu_layers}/{answer.most} layers"
+            return [
+                _row("VRAM", f"{_extent_text(vram)} · {layers}", "", width),
+                _row("Energy", " · ".join(took), f"   first token {ttft}", width),
+            ]
         reused = f"   {timings.reused_tokens} of {timings.prompt_tokens} tokens reused" if timings else ""
-        first = Content.assemble(
-            ("First token".ljust(LABEL), "$secondary"),
-            seconds_text((timings.ttft_seconds or None) if timings else None),
-            (reused, "$quiet"),
-        )
-        return [prompt, first]
+        return [_row("Prompt", prompt, "", width), _row("First token", ttft, reused, width)]
+
+
+def _row(name: str, figure: str, more: str, width: int) -> Content:
+    row = Content.assemble((name.ljust(LABEL), "$secondary"), figure, (more, "$quiet"))
+    return row.truncate(width, ellipsis=True)
+
+
+def _extent_text(extent: tuple[float, float] | None) -> str:
+    """``"6.1 GiB"``, ``"6.1 GiB–7.0 GiB"``."""
+    if extent is None:
+        return UNKNOWN
+    low, high = (size_text(round(value)) for value in extent)
+    return low if low == high else f"{low}–{high}"

@@ -116,5 +116,6 @@ def figure_lines(plan: "PlanView", row: "PlanRow", draft: int | None) -> list[Co
         needs = [" · ".join(needs)]
     elif len(needs) > MOST_DEVICES + 1:
         needs = [*needs[: MOST_DEVICES - 1], "…", needs[-1]]
-    head = Content.assemble(("● " if row.runs else "○ ", look), (rate, look))
+    joules = "" if row.joules is None else f" · {row.joules:.3g} J/token"
+    head = Content.assemble(("● " if row.runs else "○ ", look), (rate, look), (joules, "$quiet"))
     return [head, *[Content(f"  {need}") for need in needs], fit]

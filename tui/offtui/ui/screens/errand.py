@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from textual.app import App
-from textual.screen import Screen
 from textual.worker import Worker, get_current_worker  # pyright: ignore[reportUnknownVariableType] -- Worker[Unknown]
+
+from offtui.ui.narrow import OpaqueScreen
 
 T = TypeVar("T")
 
 
-class ErrandScreen(Screen[None]):
+class ErrandScreen(OpaqueScreen):
     """Whatever waits does so on a thread."""
 
     def off(self, do: Callable[[], T], then: Callable[[T], None], group: str) -> None:

@@ -79,7 +79,12 @@ class MainScreen(WritingScreen):
             with Column(id="side") as side:
                 side.display = "side" in columns
                 yield MonitorPane(self.tape, graph=self._options.config.graph, id="monitor").data_bind(
-                    MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.placement, MainScreen.plan
+                    MainScreen.session,
+                    MainScreen.sample,
+                    MainScreen.draft,
+                    MainScreen.placement,
+                    MainScreen.plan,
+                    MainScreen.answer,
                 )
                 yield DialPane(graph=self._options.config.graph, price=self.steering.price, id="dial").data_bind(
                     MainScreen.session, MainScreen.plan, MainScreen.study, MainScreen.trouble

@@ -8,7 +8,6 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.reactive import var
-from textual.screen import Screen
 
 from offtui.engine.state import SessionState
 from offtui.errors import OfftuiError
@@ -20,8 +19,9 @@ from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
 from offtui.ui.commands import BY_ID, Where, bindings
 from offtui.ui.keys import keys_of
+from offtui.ui.narrow import OpaqueScreen
 from offtui.ui.widgets.gauges import would_be
-from offtui.ui.widgets.lanes import ZOOMS, Window, graph_width
+from offtui.ui.widgets.lanes import ZOOMS, Window, graph_width, window_of
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.monitor_page import Page, page_lines
 from offtui.ui.widgets.strip import Split
@@ -43,11 +43,9 @@ _ELSEWHERE = (
 """Commands of the screen below that lead to another place; their keys lead there from here too."""
 FLASH = 4.0
 """Seconds that a word stays in the last row."""
-_AROUND = 1.25
-"""How much longer than an answer the time is that is shown of it."""
 
 
-class MonitorScreen(Screen[None]):
+class MonitorScreen(OpaqueScreen):
     """One page of rows, each painted only when its text changes, and a row of keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,6 +77,7 @@ class MonitorScreen(Screen[None]):
         graph: str = "braille",
         leave: str = "back",
         elsewhere: Callable[[str], object] | None = None,
+        answer: Answer | None = None,
     ) -> None:
         """A page over a tape.
 
@@ -87,6 +86,7 @@ class MonitorScreen(Screen[None]):
             keys: the user's own.
             graph: how lines are drawn.
             leave: the word for the key that ends it.
+            answer: which is looked at to begin with.
             elsewhere: runs an action of the screen below, once this one has left; ``None``: there is none below.
         """
         super().__init__()
@@ -104,6 +104,8 @@ class MonitorScreen(Screen[None]):
         self._span: float | None = None
         """Seconds that are seen, where an answer says it."""
         self._flash = ""
+        if answer is not None:
+            self._look_at(answer)
 
     def compose(self) -> ComposeResult:
         """The page and the keys."""
@@ -169,13 +171,12 @@ class MonitorScreen(Screen[None]):
             return
         numbers = [answer.number for answer in answers]
         place = numbers.index(self._answer) + by if self._answer in numbers else len(answers) - 1
-        answer = answers[min(max(place, 0), len(answers) - 1)]
-        self._answer = answer.number
-        seconds = max(answer.ended - answer.began, 1.0)
-        self._span = max(seconds * _AROUND, 4.0)
-        self._held = answer.ended + (self._span - seconds) / 2
-        self._cursor = None
+        self._look_at(answers[min(max(place, 0), len(answers) - 1)])
         self._paint()
+
+    def _look_at(self, answer: Answer) -> None:
+        around = window_of(answer)
+        self._answer, self._span, self._held, self._cursor = answer.number, around.span, around.now, None
 
     def action_now(self) -> None:
         """Back to what happens now."""

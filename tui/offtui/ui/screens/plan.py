@@ -18,6 +18,10 @@ from offtui.units import GIB, MIB, rate_text, size_text
 _HEADS: tuple[str, ...] = ("layers", "VRAM", "weights", "KV", "compute", "RAM", "tokens/s", "fits")
 _FORMULA = ("formula", 5)
 """Head and place of the column with the formula's figure, where llama.cpp's own is another."""
+_JOULES = "J/token"
+"""Head of the column with what tokens took, where that was measured and there is room for it; the dial says it too."""
+_MOST_CELLS = 75
+"""Of a row, so that the smallest terminal shows all of it."""
 _SHARE = 0.9
 """Of the screen's rows that the page takes at most."""
 _AROUND = 7
@@ -183,10 +187,19 @@ def table_lines(view: PlanView, got: int | None, draft: int | None) -> list[Cont
         unit, digits, _ = _unit(view)
         for row, texts in zip(rows, cells, strict=True):
             texts.insert(place, f"{sum(row.formula[:-1]) / unit:.{digits}f}" if _apart(row) else "")
-    widths = [max(len(texts[column]) for texts in (heads, *cells)) for column in range(len(heads))]
+    widths = _widths(heads, cells)
+    if any(row.joules is not None for row in rows) and sum(widths) + 2 * len(widths) + len(_JOULES) <= _MOST_CELLS:
+        heads.insert(-1, _JOULES)
+        for row, texts in zip(rows, cells, strict=True):
+            texts.insert(-1, "" if row.joules is None else f"{row.joules:.3g}")
+        widths = _widths(heads, cells)
     head = _aligned(heads, widths)
     lines = [_row(view, row, texts, widths, got, draft) for row, texts in zip(rows, cells, strict=True)]
     return [Content.styled("".join(head), "$quiet"), *lines]
+
+
+def _widths(heads: list[str], cells: list[list[str]]) -> list[int]:
+    return [max(len(texts[column]) for texts in (heads, *cells)) for column in range(len(heads))]
 
 
 def _aligned(texts: list[str], widths: list[int]) -> tuple[str, str]:

@@ -9,9 +9,9 @@ from textual.reactive import var
 
 from offtui.monitor.sample import Sample
 from offtui.options import Options
-from offtui.recorder.tape import Tape
+from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
-from offtui.ui.messages import SampleTaken
+from offtui.ui.messages import AnswerPaid, SampleTaken
 from offtui.ui.ports import Desk, Memory
 from offtui.ui.screens.chatting import ChattingScreen
 
@@ -20,6 +20,8 @@ class WatchedScreen(ChattingScreen):
     """A screen over a session that is recorded."""
 
     sample: var[Sample | None] = var[Sample | None](None)
+    answer: var[Answer | None] = var[Answer | None](None)
+    """Which is chosen in the chat, as far as the tape knows it."""
 
     def __init__(self, options: Options, tape: Tape, memory: Memory | None, desk: Desk) -> None:
         super().__init__(options, memory, desk)
@@ -28,6 +30,20 @@ class WatchedScreen(ChattingScreen):
     def on_sample_taken(self, message: SampleTaken) -> None:
         """The machine was looked at."""
         self.sample = message.sample
+        self._look_at_chosen()
+
+    def on_messages_chosen(self) -> None:
+        """The monitor shows the time of the answer that is chosen."""
+        self._look_at_chosen()
+
+    def _look_at_chosen(self) -> None:
+        said = self.chat.talk.chosen()
+        turn = None if said is None or said.role != "assistant" else self.chat.talk.turn_of(said)
+        self.answer = None if turn is None else self.tape.answer_of(turn)
+
+    def on_answer_paid(self, message: AnswerPaid) -> None:
+        """What an answer took stands on its stamp."""
+        self.chat.talk.paid(message.turn, message.joules)
 
     def action_full_monitor(self) -> None:
         """The monitor on the whole screen."""
@@ -38,6 +54,7 @@ class WatchedScreen(ChattingScreen):
             self._keys,
             graph=self._options.config.graph,
             elsewhere=lambda action: self.call_later(self.run_action, action),
+            answer=self.answer,
         )
         for name in ("session", "sample", "draft", "placement", "plan"):
             full.set_reactive(getattr(MonitorScreen, name), getattr(self, name))

@@ -1,8 +1,10 @@
 """The transcript with one message chosen by keys, for what can be done with a single message."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from offtui.ui.transcript.grid import Line, Run
 from offtui.ui.transcript.marking import MarkableTranscript
@@ -20,6 +22,10 @@ class Messages(MarkableTranscript, inherit_bindings=False):
         Binding("home", "scroll_home", show=False),
         Binding("end", "scroll_end", show=False),
     ]
+
+    @dataclass
+    class Chosen(Message):
+        """Another message is chosen, or none."""
 
     _chosen: int | None = None
 
@@ -40,7 +46,7 @@ class Messages(MarkableTranscript, inherit_bindings=False):
             KeyError: there is no such entry.
         """
         index = None if entry_id is None else self._column.index_of(entry_id)
-        self._chosen = entry_id
+        self._take(entry_id)
         if index is not None:
             self._bring(index)
         self._refit()
@@ -80,24 +86,23 @@ class Messages(MarkableTranscript, inherit_bindings=False):
         """
         if entry_id is None:
             self.clear()
-            self._chosen = None
             return
         self._column.cut(self._column.index_of(entry_id) + 1)
         if self._column.live_index is None:
             self._timer.pause()
         if self._chosen is not None and not self._column.has(self._chosen):
-            self._chosen = None
+            self._take(None)
         self._refit()
 
     def clear(self) -> None:
         """Take all entries out and show the empty state."""
-        self._chosen = None
+        self._take(None)
         super().clear()
 
     def remove_entry(self, entry_id: int) -> None:
         """Take an entry out."""
         if entry_id == self._chosen:
-            self._chosen = None
+            self._take(None)
         super().remove_entry(entry_id)
 
     def entry(self, entry_id: int) -> Entry:
@@ -116,8 +121,13 @@ class Messages(MarkableTranscript, inherit_bindings=False):
         while 0 <= index < len(self._column) and self._column.entry(index).role not in _SAID:
             index += by
         if 0 <= index < len(self._column):
-            self._chosen = self._column.entry(index).id
+            self._take(self._column.entry(index).id)
             self._draw()
+
+    def _take(self, entry_id: int | None) -> None:
+        if entry_id != self._chosen:
+            self._chosen = entry_id
+            self.post_message(self.Chosen())
 
     def _bring(self, index: int) -> None:
         """Scroll as little as shows the entry, or its beginning where it is longer than the view."""

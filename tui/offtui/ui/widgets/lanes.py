@@ -13,6 +13,7 @@ from offtui.monitor.graph import Style, render, samples_per_column
 from offtui.monitor.history import Aggregate, Event, History, Mark
 from offtui.monitor.sample import Sample
 from offtui.recorder.devices import device_uses, ram_use
+from offtui.recorder.tape import Answer
 from offtui.units import UNKNOWN, rate_text, seconds_text, size_text
 
 NAME, SCALE = 22, 10
@@ -21,6 +22,8 @@ ZOOMS = (60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0)
 """Seconds that can be seen at a time."""
 STILL = 12.0
 """Seconds for which lines that go on stay where they are: their new cells take free room at the right edge."""
+AROUND = 1.25
+"""How much longer than an answer the time is that is shown of it."""
 LITTLE = 8
 """Of memory, the part that is little."""
 Cell = tuple[str, str]
@@ -100,6 +103,13 @@ class Window:
         width = self.span / cells
         together = min(math.ceil(STILL / width), max(cells // 4, 1))
         return together - 1 - math.floor(self.now / width) % together
+
+
+def window_of(answer: Answer) -> Window:
+    """The time of an answer with a little around it."""
+    seconds = max(answer.ended - answer.began, 1.0)
+    span = max(seconds * AROUND, 4.0)
+    return Window(span, answer.ended + (span - seconds) / 2, slice=(answer.began, answer.ended))
 
 
 def shown_lanes(history: History, room: int) -> list[Lane]:

@@ -17,7 +17,7 @@ from offtui.ui.widgets import lanes
 from offtui.ui.widgets.gauges import Look, cpu_line, device_lines, flow_text, ram_lines
 from offtui.ui.widgets.lanes import Window
 from offtui.ui.widgets.strip import Split
-from offtui.units import count_text, rate_text, seconds_text
+from offtui.units import count_text, joules_text, rate_text, seconds_text
 
 LEAST_LANES = 6
 """Lanes that there should be room for before devices get more than a row each."""
@@ -180,11 +180,6 @@ def answer_text(answer: Answer) -> str:
         f"prompt {count_text(fresh)} of {count_text(timings.prompt_tokens)} at {rate_text(timings.prompt_tps)} t/s"
     )
     return " · ".join([*parts, answer.stop])
-
-
-def joules_text(joules: float) -> str:
-    """``"812 J"``, ``"4.1 kJ"``."""
-    return f"{joules:.0f} J" if joules < 1000 else f"{joules / 1000:.1f} kJ"
 
 
 def _energy(page: Page) -> list[Content]:
