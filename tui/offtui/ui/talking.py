@@ -3,6 +3,7 @@
 import contextlib
 import gc
 from collections.abc import Generator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -11,7 +12,7 @@ from offtui.protocol.facts import Failure
 from offtui.store.chats.values import Chat, Stamp
 from offtui.ui.conversation import Conversation, Said
 from offtui.ui.keeping import Keeping
-from offtui.ui.transcript import Entry, EntryState, Messages, Role
+from offtui.ui.transcript import Entry, EntryState, Messages, Role, Sketch
 
 _NOTES = {
     "max_tokens": "ended by the limit of tokens",
@@ -181,7 +182,7 @@ class Talk:
         found = next((said for said in conversation.root.all_after() if said.id == hit), None) if hit else None
         if found is not None:
             conversation.show(found)
-        self._transcript.extend(entry_of(said) for said in conversation.branch)
+        self._transcript.extend(map(sketch_of, conversation.branch))
         if found is not None:
             self._transcript.choose(found.id)
         else:
@@ -260,7 +261,7 @@ class Talk:
     def _redraw(self, same: int) -> None:
         """Draw the branch anew behind its first ``same`` messages."""
         self._cut(same)
-        self._transcript.extend(entry_of(said) for said in self.conversation.branch[same:])
+        self._transcript.extend(map(sketch_of, self.conversation.branch[same:]))
 
     def _cut(self, place: int) -> None:
         self._transcript.cut(self.conversation.branch[place - 1].id if place else None)
@@ -296,6 +297,11 @@ def entry_of(said: Said) -> Entry:
         state=state,
         name=name_of(said),
     )
+
+
+def sketch_of(said: Said) -> Sketch:
+    """The same, of a message that is finished, made when it is looked at."""
+    return Sketch(said.id, said.text, bool(said.reasoning) + (said.stamp is not None), partial(entry_of, said))
 
 
 def name_of(said: Said) -> str:

@@ -12,7 +12,7 @@ From anywhere: ``action_page_up``, ``action_page_down``, ``action_scroll_up``, `
 """
 
 from offtui.ui.transcript.choosing import Messages
-from offtui.ui.transcript.model import Entry, EntryState, Role
+from offtui.ui.transcript.model import Entry, EntryState, Role, Sketch
 from offtui.ui.transcript.widget import Transcript
 
-__all__ = ["Entry", "EntryState", "Messages", "Role", "Transcript"]
+__all__ = ["Entry", "EntryState", "Messages", "Role", "Sketch", "Transcript"]

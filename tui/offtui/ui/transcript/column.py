@@ -15,7 +15,7 @@ from offtui.ui.transcript.message import (
     measure,
     with_caret,
 )
-from offtui.ui.transcript.model import Entry, EntryState
+from offtui.ui.transcript.model import Entry, EntryState, Sketch
 from offtui.ui.transcript.rows import RowIndex
 from offtui.ui.transcript.stream import LiveMarkdown
 
@@ -25,12 +25,23 @@ CACHED_ROWS = 6000
 
 @dataclass(slots=True)
 class _Item:
-    entry: Entry
+    source: Entry | Sketch
     lines: list[Line] | None = None
     exact: bool = False
     """The height in the index is the true one, not an estimate."""
     unfolded: bool | None = None
     """Of the reasoning; ``None``: as the whole transcript."""
+
+    @property
+    def entry(self) -> Entry:
+        source = self.source
+        if isinstance(source, Sketch):
+            source = self.source = _cleaned(source.make())
+        return source
+
+    @entry.setter
+    def entry(self, entry: Entry) -> None:
+        self.source = entry
 
 
 @dataclass(slots=True)
@@ -97,7 +108,7 @@ class Column:
         """Whether there is an entry of that id."""
         return entry_id in self._index
 
-    def extend(self, entries: Iterable[Entry]) -> None:
+    def extend(self, entries: Iterable[Entry | Sketch]) -> None:
         """Add entries at the end; they are laid out when they are looked at.
 
         Raises:
@@ -107,7 +118,7 @@ class Column:
             if entry.id in self._index:
                 raise ValueError(f"entry {entry.id} is there already")
             self._index[entry.id] = len(self._items)
-            self._items.append(_Item(_cleaned(entry)))
+            self._items.append(_Item(entry if isinstance(entry, Sketch) else _cleaned(entry)))
             self.rows.append(estimated_height(entry, self.width))
 
     def replace(self, entry: Entry) -> None:
@@ -121,7 +132,7 @@ class Column:
     def remove(self, entry_id: int) -> None:
         """Take an entry out."""
         gone = self._index[entry_id]
-        kept = [self.entry(index) for index in range(len(self._items)) if index != gone]
+        kept = [item.source for index, item in enumerate(self._items) if index != gone]
         live = self._live
         self.clear()
         self.extend(kept)
@@ -133,7 +144,7 @@ class Column:
     def cut(self, index: int) -> None:
         """Take out the entry of that index and all after it."""
         for item in self._items[index:]:
-            del self._index[item.entry.id]
+            del self._index[item.source.id]
         for gone in range(index, len(self._items)):
             self._cached_rows -= self._recent.pop(gone, 0)
         del self._items[index:]
@@ -316,7 +327,7 @@ class Column:
         self._cached_rows = 0
         if self._live is not None:
             self._live.markdown = None
-        self.rows = RowIndex(estimated_height(item.entry, self.width) for item in self._items)
+        self.rows = RowIndex(estimated_height(item.source, self.width) for item in self._items)
         if self._live is not None:
             self.relay(self._live.index)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from offtui.ui.transcript.grid import BLANK, Line, Run, clip, crop, dress, line_cells, pad, settle
 from offtui.ui.transcript.layout import markdown_lines, plain_lines
-from offtui.ui.transcript.model import Entry, Role
+from offtui.ui.transcript.model import Entry, Role, Sketch
 from offtui.ui.transcript.wrap import wrap
 
 MEASURE = 100
@@ -31,11 +31,10 @@ def _margin(width: int) -> int:
     return 1 if width >= 36 else 0
 
 
-def estimated_height(entry: Entry, width: int) -> int:
+def estimated_height(entry: Entry | Sketch, width: int) -> int:
     """Rows that an entry takes, roughly, without laying it out."""
-    text = entry.text
-    rows = 2 + text.count("\n") + len(text) // measure(width)
-    return rows + bool(entry.reasoning) + bool(entry.stamp)
+    rows = entry.rows if isinstance(entry, Sketch) else bool(entry.reasoning) + bool(entry.stamp)
+    return 2 + rows + entry.text.count("\n") + len(entry.text) // measure(width)
 
 
 def entry_lines(entry: Entry, width: int, *, unfolded: bool) -> list[Line]:

@@ -1,5 +1,6 @@
 """What the transcript shows: plain frozen values, owned by whoever keeps the conversation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,3 +26,15 @@ class Entry:
     """Who speaks, shown above the text; ``"you"`` and ``"assistant"`` where it is left empty."""
     reasoning_tokens: int | None = None
     """Length of ``reasoning`` in tokens; ``None``: unknown, so words are counted instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """An entry that is made when it is looked at: of a long chat most never are."""
+
+    id: int
+    text: str
+    """What it will say; only measured."""
+    rows: int
+    """That it will have besides its text and its name, roughly."""
+    make: Callable[[], Entry]

@@ -15,7 +15,7 @@ from offtui.text import clean
 from offtui.ui.transcript.column import Column
 from offtui.ui.transcript.grid import BLANK, Line, changed_cells
 from offtui.ui.transcript.message import empty_view, with_mark
-from offtui.ui.transcript.model import Entry, EntryState
+from offtui.ui.transcript.model import Entry, EntryState, Sketch
 from offtui.ui.transcript.palette import LOOKS, PREFIX, STYLE_SHEET, Palette
 from offtui.ui.transcript.selecting import selected_text, with_selection
 
@@ -111,7 +111,7 @@ class Transcript(ScrollView, can_focus=True):
         """
         self.extend((entry,))
 
-    def extend(self, entries: Iterable[Entry]) -> None:
+    def extend(self, entries: Iterable[Entry | Sketch]) -> None:
         """Add many entries at the end, for instance a chat that was stored.
 
         Raises:
@@ -120,7 +120,7 @@ class Transcript(ScrollView, can_focus=True):
         before, count = self._column.rows.total, len(self._column)
         added = tuple(entries)
         self._column.extend(added)
-        if self._following or any(entry.role == "user" for entry in added):
+        if self._following or any(isinstance(entry, Sketch) or entry.role == "user" for entry in added):
             self._following = True
         elif self.is_mounted and len(added) == 1:
             self._column.settle(count)
