@@ -21,6 +21,8 @@ LAUNCH = str(Path(__file__).parents[1] / "ui" / "launch.py")
 SECONDS = 12.0
 SETTLE = 6.0
 """Until the pane is full."""
+BATCH = "0.02"
+"""Seconds between two pieces of the worker at least: llama.cpp's sends no more often, however fast it is."""
 TICKS = os.sysconf("SC_CLK_TCK")
 MARKS = "↑↓←→⇑⇓⇐⇒∀∁∂∃∄∅∆∇∈∉∊∋∌∍∎∏∐∑−∓∔∕∖∗∘∙√∛∜∝∞∟∠∡∢∣∤∥∦∧∨∩∪"
 
@@ -40,7 +42,15 @@ def rss_mib(pid: int) -> float:
 def measured(rate: int, *, keys: bool, model: str = "/m/model.gguf") -> dict[str, float]:
     """One run at so many tokens per second."""
     with tempfile.TemporaryDirectory() as folder:
-        options = ("--pieces", str(int(rate * (SECONDS + SETTLE + 20))), "--pause", str(1 / rate), "--markdown")
+        options = (
+            "--pieces",
+            str(int(rate * (SECONDS + SETTLE + 20))),
+            "--pause",
+            str(1 / rate),
+            "--markdown",
+            "--batch",
+            BATCH,
+        )
         os.environ["XDG_DATA_HOME"] = os.environ["XDG_STATE_HOME"] = folder
         terminal = Terminal([sys.executable, LAUNCH, f"{folder}/modules", model, *options])
         try:

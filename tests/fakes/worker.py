@@ -289,6 +289,7 @@ class Worker:
         self.go_on(turn, done, count, question)
 
     def go_on(self, turn: int, done: int, count: int, question: str) -> None:
+        held, ids, sent = "", list[int](), 0.0
         for i in range(done, count):
             self.n_past = 20 + i
             if self.asked_to_stop(Cancel):
@@ -302,7 +303,12 @@ class Worker:
             text = f"word{i}{DIRTY} " if question == "dirty" else f"word{i} "
             if self.options.markdown:
                 text = MARKDOWN[4 * i % len(MARKDOWN) : 4 * i % len(MARKDOWN) + 4]
-            self.send(Piece(turn, channel, text, i + 1, 21 + i, time.monotonic(), pack_tokens([i])))
+            held, now = held + text, time.monotonic()
+            ids.append(i)
+            if now - sent >= self.options.batch or i + 1 == count:
+                self.send(Piece(turn, channel, held, i + 1, 21 + i, now, pack_tokens(ids)))
+                held, sent = "", now
+                ids.clear()
             if len(self.copies) == 2 and i % 10 == 9:
                 self.copy()
             if self.options.log is not None:
@@ -423,6 +429,9 @@ def main() -> None:
     parser.add_argument("--stubborn", action="store_true", help="ignore SIGTERM")
     parser.add_argument("--pieces", type=int, default=5)
     parser.add_argument("--markdown", action="store_true", help="say Markdown of all kinds, four characters at a time")
+    parser.add_argument(
+        "--batch", type=float, default=0.0, help="seconds between two pieces at least, as llama.cpp's worker"
+    )
     parser.add_argument("--log", type=Path, help="when each piece was sent is written there")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds per step")
     parser.add_argument("--die-in-copy", type=int, metavar="N", help="in the Nth copy of a first answer's cache")

@@ -115,7 +115,7 @@ class Fuzz(App[None]):
         for piece in pieces(text, dice):
             transcript.feed(piece)
             if dice.random() < 0.3:
-                transcript._flush()
+                transcript.flush()
                 self._screen()
                 await asyncio.sleep(0)
         transcript.end("done", "stamp")

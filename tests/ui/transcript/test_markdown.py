@@ -57,6 +57,27 @@ def test_an_answer_looks_the_same_streamed_as_at_once(document: str, cuts: list[
         assert [*finished, *tail] == markdown_lines(sofar, width)
 
 
+FRAGMENTS = [
+    "words and ", "more words", ". ", "1", "2. ", "- ", "* ", "**", "_", "`", "[", "](x)", "&am", "p; ", "\\", "(", ")",
+    "!", "#", " #", "$", "~", "\n", "\n\n", "\n- a list of words ", "\n> a quote of words ", "\n```py\n", "\n```\n",
+    "x = 1\n", "\n1. one thing that is long ", "---", "===", "|", "| a | b |\n|---|---|\n", "  ", "e\u0301", "宽",
+    "\n    ", "    if x:\n",
+]  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=40), st.integers(4, 60))
+def test_words_that_come_one_by_one_stand_where_they_would_at_once(fragments: list[str], width: int) -> None:
+    live = LiveMarkdown(width)
+    sofar = ""
+    for fragment in fragments:
+        for part in (fragment[:1], fragment[1:]):
+            live.feed(part)
+            sofar += part
+            finished, tail = live.lines()
+            assert [*finished, *tail] == markdown_lines(sofar, width)
+
+
 def test_a_link_whose_definition_comes_first_is_found_while_streaming() -> None:
     live = LiveMarkdown(60)
     for chunk in ("[docs]: http://exam", "ple.org\n\nfirst\n\n", "see [docs]\n\nlast"):

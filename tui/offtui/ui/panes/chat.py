@@ -253,6 +253,8 @@ class ChatPane(SingleMessages):
                     self._moved(occurrence, way_to_fit)
                 case _:
                     pass
+        # With whatever else changes now: each picture costs more than what is in it.
+        self.transcript.flush()
 
     def _next(self) -> None:
         conversation = self.conversation

@@ -1,5 +1,7 @@
 """The line of status: the session in one row, the least important parts left out first where it is narrow."""
 
+import time
+
 from textual.content import Content
 from textual.reactive import var
 
@@ -16,6 +18,8 @@ from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.strip import Split
 from offtui.units import count_text, gib, rate_text
 
+FIGURES = 0.35
+"""Seconds that figures about a running answer stay at least."""
 NAME = 16
 """Cells of the name at least, where there is more than it to say."""
 _DOT = Content.styled(" · ", "$quiet")
@@ -32,15 +36,16 @@ class StatusLine(Line):
     placement: var[Placement] = var[Placement]("layers")
 
     def watch_session(self) -> None:
-        """Show the new state; while an answer is written only with the samples, so that the row does not flicker."""
+        """Show the new state; while an answer is written not each of them, so that the row does not flicker."""
         state = self.session
         if state.loaded is not None:
             self._most = state.loaded.layers.max
-        if {state.phase, self._phase} != {Phase.GENERATING} or state.move is not self._move:
+        stays = state.phase is self._phase is Phase.GENERATING and state.move is self._move
+        if not stays or time.monotonic() - self._painted >= FIGURES:
             self._paint()
 
     def watch_sample(self) -> None:
-        """Show the new sample; while an answer is written, with the next tick."""
+        """Show the new sample; while an answer is written, with the next state."""
         if self._phase is not Phase.GENERATING:
             self._paint()
 
@@ -60,22 +65,16 @@ class StatusLine(Line):
         """Leave out more, or less."""
         self._paint()
 
-    def on_mount(self) -> None:
-        """Paint the figures of a running answer twice a second."""
-        self._phase = self.session.phase
-        self.set_interval(0.5, self._tick)
-
     _phase: Phase = Phase.EMPTY
     _move: Move | None = None
     _most: int | None = None
     """Layers of the model that is, or was, up."""
 
-    def _tick(self) -> None:
-        if self.session.phase is Phase.GENERATING:
-            self._paint()
+    _painted = 0.0
+    """When, by ``time.monotonic``."""
 
     def _paint(self) -> None:
-        self._phase, self._move = self.session.phase, self.session.move
+        self._phase, self._move, self._painted = self.session.phase, self.session.move, time.monotonic()
         draft = None if self.draft is None else Split(self.draft, self.placement)
         self.show(status(self.session, self.sample, draft, max(self.size.width - 2, 0), self._most, self.hint))
 

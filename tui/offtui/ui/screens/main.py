@@ -20,6 +20,7 @@ from offtui.ui import messages, slash
 from offtui.ui.arming import Arming
 from offtui.ui.bridge import Mail
 from offtui.ui.commands import BY_ID, Situation, Where, bindings
+from offtui.ui.compositing import CellCompositor
 from offtui.ui.keys import keys_of
 from offtui.ui.moving import is_stoppable
 from offtui.ui.panes.chat import ChatPane
@@ -60,6 +61,7 @@ class MainScreen(WritingScreen):
         manners: Manners | None = None,
     ) -> None:
         super().__init__(options, tape, memory, desk, manners or Manners(None))
+        self._compositor = CellCompositor()
         self._take_mail = take_mail
         self._quitting = Arming()
         self._figures_due = 0.0
@@ -120,7 +122,8 @@ class MainScreen(WritingScreen):
         if self._is_only_progress(mail):
             self.chat.hear(mail.occurrences, "", "")
             return
-        self.chat.hear(mail.occurrences, self.way_back(), self.way_to_fit())
+        is_answer = all(isinstance(fact, Piece) for fact in mail.occurrences)
+        self.chat.hear(mail.occurrences, *(("", "") if is_answer else (self.way_back(), self.way_to_fit())))
         self.session = mail.state
         self.follow(mail.state)
         self.heed(mail.state, mail.occurrences)

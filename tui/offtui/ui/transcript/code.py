@@ -60,7 +60,8 @@ def highlighted(text: str, language: str) -> list[Line]:
 
 
 def _coloured(text: str, language: str) -> list[Line] | None:
-    lexer = _lexer(language)
+    # Before the first line of code its language may not be there as a whole, and looking for half a name is slow.
+    lexer = _lexer(language) if text else None
     if (
         lexer is None
         or len(text) > HIGHLIGHT_LIMIT

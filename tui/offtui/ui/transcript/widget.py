@@ -57,6 +57,7 @@ class Transcript(ScrollView, can_focus=True):
         self._empty = clean(empty)
         self._shown: list[Line] = []
         self._thumb = (0, 0, 0)
+        self._view_height = 0  # not known
         self._column = Column()
         self._palette = Palette(self)
         self._following = True
@@ -64,7 +65,7 @@ class Transcript(ScrollView, can_focus=True):
         self._anchor = (0, 0)
         self._unseen = 0
         self._next_flush = 0.0
-        self._timer = self.set_interval(FLUSH_SECONDS, self._flush, pause=True)
+        self._timer = self.set_interval(FLUSH_SECONDS, self.flush, pause=True)
 
     # What is shown
 
@@ -188,8 +189,7 @@ class Transcript(ScrollView, can_focus=True):
         """Take all entries out and show the empty state."""
         self._timer.pause()
         self._column.clear()
-        self._following = True
-        self._unseen = 0
+        self._following, self._unseen = True, 0
         self._refit()
 
     def toggle_reasoning(self, entry_id: int | None = None) -> None:
@@ -230,7 +230,9 @@ class Transcript(ScrollView, can_focus=True):
 
     @property
     def _rows_in_view(self) -> int:
-        return self.scrollable_content_region.height
+        if self._view_height <= 0:  # Textual climbs up to the screen to find it
+            self._view_height = self.scrollable_content_region.height
+        return self._view_height
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Lay out what came into view, so that nothing is drawn by estimate."""
@@ -250,7 +252,7 @@ class Transcript(ScrollView, can_focus=True):
         self._go_to(top)
 
     def _go_to(self, top: int) -> None:
-        """Take the height of the column and the row at the top of the view over, without asking for a layout."""
+        """Take the height of the column and the row at the top over, without asking for a layout."""
         height = self._rows_in_view
         size = Size(self._column.width, max(self._column.rows.total, top + height if top else 0))
         self._settling = True
@@ -303,6 +305,7 @@ class Transcript(ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         """Wrap what is seen to another width; the rest when it is scrolled to."""
         width = self.scrollable_content_region.width
+        self._view_height = 0
         if width > 0 and width != self._column.width:
             index, within = self._anchor
             before = self._column.rows.height(index) if index < len(self._column) else 1
@@ -315,8 +318,8 @@ class Transcript(ScrollView, can_focus=True):
 
     # The running answer
 
-    def _flush(self) -> None:
-        """Draw what was fed since the last time."""
+    def flush(self) -> None:
+        """Draw what was fed since the last time, unless that was a moment ago."""
         now = monotonic()
         index = self._column.live_index
         if index is None or now < self._next_flush or not self._column.has_fresh_text:
@@ -375,12 +378,12 @@ class Transcript(ScrollView, can_focus=True):
             self.refresh(*regions)
 
     def _view(self) -> list[Line]:
-        width, height = self.scrollable_content_region.width, self._rows_in_view
+        height = self._rows_in_view
         if not len(self._column):
-            return empty_view(self._empty, width, height)
+            return empty_view(self._empty, self.scrollable_content_region.width, height)
         view = self._column.view(round(self.scroll_y), height)
         if view and self._has_mark:
-            view[-1] = with_mark(view[-1], self._unseen, width)
+            view[-1] = with_mark(view[-1], self._unseen, self.scrollable_content_region.width)
         return view
 
     @property

@@ -1,0 +1,90 @@
+"""Which cells go to the terminal when something on the screen has changed: those, and no others.
+
+Textual's own compositor renders every widget of the screen for every change, and sends a changed row from where its
+widget begins. Beside an answer that is being written that is most of what the screen costs, and bytes over SSH.
+"""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.control import Control
+from textual._compositor import (  # pyright: ignore[reportPrivateUsage] -- there is no public way to say how to paint
+    Compositor,
+    CompositorUpdate,
+)
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+Spans = list[tuple[int, int]]
+"""Stretches of cells in one row: from the first to past the last."""
+
+
+class CellsUpdate(CompositorUpdate):
+    """Strips at their places."""
+
+    def __init__(self, pieces: list[tuple[int, int, Strip]]) -> None:
+        """Paint these.
+
+        Args:
+            pieces: row, first cell, and what stands there from it on.
+        """
+        self.pieces = pieces
+
+    def render_segments(self, console: Console) -> str:
+        """As the terminal gets it."""
+        parts: list[str] = []
+        for y, x, strip in self.pieces:
+            parts += Control.move_to(x, y).segment.text, strip.render(console)
+        return "".join(parts)
+
+
+class CellCompositor(Compositor):
+    """Asks only widgets with changed cells for their rows, and paints only those cells.
+
+    A stretch that changed must not begin or end within a wide character.
+    """
+
+    def render_partial_update(self) -> CellsUpdate | None:  # pyright: ignore[reportIncompatibleMethodOverride] -- the base says which of its updates, not that it is one
+        """What has changed since the last time; ``None``: nothing."""
+        screen = self.size.region
+        dirty = [region.intersection(screen) for region in self._dirty_regions]
+        self._dirty_regions.clear()
+        wanted: dict[int, Spans] = {}
+        for y, start, end in self._regions_to_spans(dirty):
+            if start < end:
+                wanted.setdefault(y, []).append((start, end))
+        if not wanted:
+            return None
+        top, past = min(wanted), max(wanted) + 1
+        pieces: list[tuple[int, int, Strip]] = []
+        for widget, (region, clip) in self.visible_widgets.items():  # the front most first
+            seen = region.intersection(clip)
+            rows = range(max(seen.y, top), min(seen.bottom, past))
+            for y, strip in _strips(widget, region, seen, [y for y in rows if _meet(wanted.get(y), seen)]):
+                kept: Spans = []
+                for start, end in wanted[y]:
+                    first, last = max(start, seen.x), min(end, seen.right)
+                    if first >= last:
+                        kept.append((start, end))
+                        continue
+                    pieces.append((y, first, strip.crop(first - seen.x, last - seen.x)))
+                    kept += [span for span in ((start, first), (last, end)) if span[0] < span[1]]
+                wanted[y] = kept
+        return CellsUpdate(sorted(pieces, key=lambda piece: piece[:2]))
+
+
+def _meet(spans: Spans | None, seen: Region) -> bool:
+    return spans is not None and any(start < seen.right and end > seen.x for start, end in spans)
+
+
+def _strips(widget: Widget, region: Region, seen: Region, rows: list[int]) -> Iterator[tuple[int, Strip]]:
+    """Rows of a widget that are seen, by their number on the screen; asked for in runs."""
+    begin = 0
+    for place, y in enumerate(rows):
+        if place + 1 < len(rows) and rows[place + 1] == y + 1:
+            continue
+        run = rows[begin : place + 1]
+        begin = place + 1
+        crop = Region(seen.x - region.x, run[0] - region.y, seen.width, len(run))
+        yield from zip(run, widget.render_lines(crop), strict=False)
