@@ -1,7 +1,7 @@
 """Which cells go to the terminal when something on the screen has changed: those, and no others.
 
-Textual's own compositor renders every widget of the screen for every change, and sends a changed row from where its
-widget begins. Beside an answer that is being written that is most of what the screen costs, and bytes over SSH.
+Textual's own compositor renders every widget of the screen for every change. Beside an answer that is being written
+that is most of what the screen costs.
 """
 
 from collections.abc import Iterator
@@ -34,8 +34,12 @@ class CellsUpdate(CompositorUpdate):
     def render_segments(self, console: Console) -> str:
         """As the terminal gets it."""
         parts: list[str] = []
+        there = None
         for y, x, strip in self.pieces:
-            parts += Control.move_to(x, y).segment.text, strip.render(console)
+            if there != (y, x):
+                parts.append(Control.move_to(x, y).segment.text)
+            parts.append(strip.render(console))
+            there = y, x + strip.cell_length
         return "".join(parts)
 
 

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
-
-from markdown_it.token import Token
+from typing import TYPE_CHECKING, Any
 
 from offtui.ui.transcript.code import GrowingCode
 from offtui.ui.transcript.grid import BLANK, Line
 from offtui.ui.transcript.layout import parse, plain_lines, stacked
 from offtui.ui.transcript.tree import Node, line_offset
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 LINES_AHEAD = 2
 """What a line begins is certain when it and the next are complete: a table is known by its second line."""
@@ -87,7 +88,7 @@ class LiveMarkdown:
         return [BLANK, *rows] if self._finished and rows else rows
 
 
-def _growing_code(blocks: Sequence[Node], source: str) -> Token | None:
+def _growing_code(blocks: Sequence[Node], source: str) -> "Token | None":
     """The block of code, at the left edge and not closed yet, that is all of ``source``; ``None``: it is another."""
     if len(blocks) != 1 or blocks[0].kind != "fence" or not source.startswith(("```", "~~~")):
         return None
@@ -96,7 +97,7 @@ def _growing_code(blocks: Sequence[Node], source: str) -> Token | None:
     return token if is_open else None
 
 
-def _growing_text(blocks: Sequence[Node], source: str) -> Token | None:
+def _growing_text(blocks: Sequence[Node], source: str) -> "Token | None":
     """The text at the end of ``source`` that words are added to without any other effect; ``None``: there is none."""
     node = blocks[-1] if blocks else None
     while node is not None and node.kind in _AROUND:
