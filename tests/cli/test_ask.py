@@ -1,5 +1,6 @@
 """`offtui ask`, over fake workers."""
 
+import contextlib
 import io
 import os
 import signal
@@ -12,6 +13,8 @@ import pytest
 
 from offtui import paths
 from offtui.cli.exits import EXIT_CODES
+from offtui.store.catalogue import Catalogue
+from offtui.store.measurements import FileId
 from tests.engine.harness import FAKE, children, until
 
 LAUNCHER = """\
@@ -68,6 +71,25 @@ def test_json_is_one_object_with_everything_in_it(offtui):
     }
     assert answer["stop"] == "end"
     assert answer["n_ctx"] == 4096
+
+
+def test_a_file_that_is_not_the_recorded_one_is_said_before_it_is_loaded(offtui, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    model = tmp_path / "m.gguf"
+    model.write_bytes(b"GGUF")
+    with contextlib.closing(Catalogue()) as catalogue:
+        file = FileId.of(str(model))
+        assert file is not None
+        catalogue.keep_hash(file, "a" * 64)
+    assert "SHA-256" not in offtui("ask", "--model", str(model), "hi").err
+    model.write_bytes(b"GGUF+")
+    done = offtui("ask", "--model", str(model), "hi")
+    assert done.code == 0
+    first = "offtui: m.gguf is not the file whose SHA-256 was recorded: it had 4 B and has 5 B."
+    assert done.err.splitlines()[0] == first
+    model.write_bytes(b"GGU!")
+    os.utime(model, ns=(0, file.mtime_ns + 10**9))
+    assert "m.gguf was written to since" in offtui("ask", "--model", str(model), "hi").err
 
 
 def test_without_a_model_the_guide_answers(offtui):

@@ -7,12 +7,13 @@ import queue
 import signal
 import sys
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from types import FrameType
 
 import msgspec
 
 from offtui import config
-from offtui.cli.exits import report
+from offtui.cli.exits import complain, report
 from offtui.cli.options import add_session_options, options_from
 from offtui.engine.child import WORKER_COMMAND
 from offtui.engine.session import Session
@@ -83,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out ``offtui ask``; gives the exit code."""
     prompt = read_prompt(arguments.prompt)
     options = options_from(arguments, config.load())
+    _say_what_changed(options.load_spec().model)
     voice = Voice() if arguments.json else PlainVoice()
     try:
         with _signals_as_exits():
@@ -101,6 +103,18 @@ def run(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise OfftuiError(f"The answer cannot be written: {error.strerror}.") from error
     return 0
+
+
+def _say_what_changed(model: str) -> None:
+    """One line where the file is not the one whose SHA-256 was recorded any more."""
+    from offtui.models.integrity import difference, parts_of
+    from offtui.store.catalogue import Catalogue
+
+    with contextlib.closing(Catalogue()) as catalogue:
+        for part in parts_of(Path(model)):
+            if notice := difference(catalogue, part):
+                complain(f"{notice}.")
+                return
 
 
 def read_prompt(words: list[str]) -> str:

@@ -55,17 +55,16 @@ class Integrity:
         return next((notice for part in parts_of(path) if (notice := self._check(part))), "")
 
     def _check(self, path: Path) -> str:
+        notice = difference(self._catalogue, path)
         recorded, file = self._catalogue.hash(str(path)), FileId.of(str(path))
-        if recorded is None or file is None or recorded.file == file:
+        if not notice or recorded is None or file is None:
             return ""
-        name = clean_line(path.name, 120)
         if recorded.file.size != file.size:
-            was, now = size_text(recorded.file.size), size_text(file.size)
             self.forget(path)
-            return f"{name} is not the file whose SHA-256 was recorded: it had {was} and has {now}."
+            return f"{notice}."
         if file not in self._waiting:
             self._waiting.insert(0, file)
-        return f"{name} was written to since its SHA-256 was recorded; it is being compared."
+        return f"{notice}; it is being compared."
 
     def loaded(self, path: Path) -> None:
         """The file is in use: record its hash, from its name where a cache names it so, else soon."""
@@ -124,6 +123,18 @@ class Integrity:
             out.close()
             return
         self._running = (file, process, out)
+
+
+def difference(catalogue: Catalogue, path: Path) -> str:
+    """How a file differs from the one that was recorded, seen from outside; a sentence without its stop, or ``""``."""
+    recorded, file = catalogue.hash(str(path)), FileId.of(str(path))
+    if recorded is None or file is None or recorded.file == file:
+        return ""
+    name = clean_line(path.name, 120)
+    if recorded.file.size != file.size:
+        was, now = size_text(recorded.file.size), size_text(file.size)
+        return f"{name} is not the file whose SHA-256 was recorded: it had {was} and has {now}"
+    return f"{name} was written to since its SHA-256 was recorded"
 
 
 def parts_of(path: Path) -> list[Path]:
