@@ -128,8 +128,7 @@ def translated(what: str) -> Generator[None]:
         raise HubError("offline", "The hub is not asked: HF_HUB_OFFLINE is set.", "Unset it to go online.") from None
     except OSError:  # of the disk, and not the network's: the client's own errors are none
         raise
-    except Exception as error:
-        # httpx and httpx2 name their errors alike; which of them is in use is huggingface_hub's affair
+    except Exception as error:  # whether httpx or httpx2 is in use is huggingface_hub's affair; their names are alike
         kinds = {kind.__name__ for kind in type(error).__mro__}
         if "TimeoutException" in kinds:
             raise HubError("no_network", f"{host()} does not answer.", "Check the network and HF_ENDPOINT.") from None
