@@ -13,6 +13,7 @@ from types import FrameType
 import msgspec
 
 from offtui import config
+from offtui.cli.commands import Commands
 from offtui.cli.exits import complain, report
 from offtui.cli.options import add_session_options, options_from
 from offtui.engine.child import WORKER_COMMAND
@@ -63,21 +64,18 @@ class AskFailed(Exception):
         self.failure = failure
 
 
-def add_parser(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
-) -> None:
+def add_parser(commands: Commands) -> None:
     """Declare ``offtui ask``."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "ask",
+        run,
         help="answer one question on standard output",
         description="Load a model, answer one question on standard output, and exit.",
         epilog="Exit codes: 0 answered, 2 bad usage, 3 the file cannot be loaded, 4 out of memory, 1 anything else.",
-        allow_abbrev=False,
     )
     add_session_options(parser, inherit=True)
     parser.add_argument("--json", action="store_true", help="write one JSON object: text, devices, timings")
     parser.add_argument("prompt", nargs="*", metavar="PROMPT", help="the question; - or nothing: standard input")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

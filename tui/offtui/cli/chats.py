@@ -7,23 +7,23 @@ import time
 import msgspec
 
 from offtui.cli.chat_store import opened_chats
+from offtui.cli.commands import Commands
 from offtui.store.chats.titles import UNTITLED
 from offtui.store.chats.values import ChatRow
 from offtui.text import clean_line
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+def add_parser(commands: Commands) -> None:
     """Add ``chats`` to the ``offtui`` command."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "chats",
+        run,
         help="list the chats that were kept",
         description="Lists the chats that were kept, pinned ones first, then the newest. With words only those that "
         "have them all in their title, or in one message.",
-        allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="write a JSON list")
     parser.add_argument("words", nargs="*", metavar="WORD", help="what is looked for")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

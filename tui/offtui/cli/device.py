@@ -14,6 +14,7 @@ import time
 from types import FrameType
 from typing import IO, Final, NamedTuple
 
+from offtui.cli.commands import Commands
 from offtui.engine.child import WORKER_COMMAND
 from offtui.errors import OfftuiError, UsageError
 from offtui.text import clean_line
@@ -31,12 +32,11 @@ class _Exit(NamedTuple):
     code: int
 
 
-def add_parser(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
-) -> None:
+def add_parser(commands: Commands) -> None:
     """Declare the command and its options."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "device",
+        run,
         help="serve this machine's GPU (or CPU) to offtui on another machine, over llama.cpp's RPC",
         description="Serves this machine's devices over llama.cpp's RPC until Ctrl+C. Use them elsewhere with "
         "`offtui --rpc HOST:PORT`. The protocol has no authentication and no encryption: keep it on loopback "
@@ -48,7 +48,6 @@ def add_parser(
         "--slots", type=int, default=1, help="clients at a time; each takes a port, from --port on (default: 1)"
     )
     parser.add_argument("--threads", type=int, default=None, help="threads of a served CPU (default: all but one)")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from offtui import units
+from offtui.cli.commands import Commands
 from offtui.cli.doctor_advice import Advice, advise, has_backend
 from offtui.cli.doctor_facts import Facts, Gpu, Terminal, describe, gather
 
@@ -17,12 +18,11 @@ _WIDTH = 80
 _KEY = 18
 
 
-def add_parser(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
-) -> None:
+def add_parser(commands: Commands) -> None:
     """Declare the command and its options."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "doctor",
+        run,
         help="say whether the installed llama.cpp can use this machine's GPUs, and how to make it",
         description="Says which backends the installed llama.cpp has, which GPUs this machine has, and the command to "
         "run where the two do not match. Exit code 0: nothing to do; 1: something should be done.",
@@ -31,7 +31,6 @@ def add_parser(
     parser.add_argument(
         "--has-backend", metavar="NAME", help="print nothing; exit with 0 if llama.cpp has this backend, else with 1"
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,23 +4,23 @@ import argparse
 import sys
 
 from offtui.cli.chat_store import opened_chats
+from offtui.cli.commands import Commands
 from offtui.errors import UsageError
 from offtui.text import clean_line
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+def add_parser(commands: Commands) -> None:
     """Add ``export`` to the ``offtui`` command."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "export",
+        run,
         help="write a chat as Markdown or JSON",
         description="Writes the branch of a chat that is shown, with what each answer was written with.",
-        allow_abbrev=False,
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--md", action="store_true", help="Markdown (that is so without an option too)")
     kind.add_argument("--json", action="store_true", help="JSON: title, messages with role, content and stamp")
     parser.add_argument("chat", metavar="last|ID", help="an id that `offtui chats` lists, or how one begins")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from offtui.cli.chat_store import opened_chats
+from offtui.cli.commands import Commands
 from offtui.errors import LoadError
 from offtui.store.chats.changes import PutChat
 from offtui.store.chats.importing import read_chats
@@ -15,17 +16,16 @@ from offtui.text import clean_line
 MOST_BYTES = 512 * 1024**2
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+def add_parser(commands: Commands) -> None:
     """Add ``import`` to the ``offtui`` command."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "import",
+        run,
         help="keep chats from a file",
         description="Reads what `offtui export` wrote, lists of messages with role and content as OpenAI's, also one "
         "object a line, and Markdown whose headings say who speaks. What is imported is a new chat.",
-        allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", help="- is standard input")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

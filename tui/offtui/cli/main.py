@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from offtui import __version__
+from offtui.cli.commands import Commands
 from offtui.cli.exits import BROKEN_PIPE, INTERRUPTED, complain
 from offtui.cli.options import Parser, add_session_options, options_from
 from offtui.cli.terminal import need_terminal
@@ -18,7 +19,7 @@ from offtui.errors import OfftuiError
 COMMANDS = (
     "ask", "chats", "device", "doctor", "export", "import", "models", "plan", "pull", "rm", "search", "status", "top",
 )  # fmt: skip
-"""Modules of this folder with an ``add_parser`` that sets ``run``; ``import`` is in ``import_``."""
+"""Modules of this folder with an ``add_parser``; ``import`` is in ``import_``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,10 +65,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     named = [name for name in COMMANDS if name in words]
     if not named and not {"-h", "--help"} & set(words):
         return parser
-    subparsers = parser.add_subparsers(title="without the screen", metavar="COMMAND")
+    commands = Commands(parser)
     for name in named or COMMANDS:
         module = "import_" if name == "import" else name
-        importlib.import_module(f"offtui.cli.{module}").add_parser(subparsers)
+        importlib.import_module(f"offtui.cli.{module}").add_parser(commands)
     return parser
 
 

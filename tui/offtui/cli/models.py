@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from offtui import config
+from offtui.cli.commands import Commands
 from offtui.cli.exits import complain
 from offtui.gguf.library import default_folders, search
 from offtui.models.entries import Entry, known, read_unknown
@@ -21,19 +22,18 @@ from offtui.units import UNKNOWN, count_text, params_text, rate_text, size_text
 SORTS: Final = ("name", "size", "params", "used")
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+def add_parser(commands: Commands) -> None:
     """Add ``models`` to the ``offtui`` command."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "models",
+        run,
         help="list the model files of this machine",
         description="Lists the models in the configured folders and in the caches of Hugging Face, LM Studio, "
         "llama.cpp and Ollama. Headers are read once and remembered.",
-        allow_abbrev=False,
     )
     parser.add_argument("words", metavar="WORD", nargs="*", help="only models whose name, quant or repository has it")
     parser.add_argument("--json", action="store_true", help="write one JSON array")
     parser.add_argument("--sort", choices=SORTS, default="name", help="by what (default name)")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final, get_args
 
 from offtui import config
+from offtui.cli.commands import Commands
 from offtui.cli.exits import EXIT_CODES, complain, report
 from offtui.cli.options import argument_type, options_from
 from offtui.cli.plan_command import PROGRAMS, command_line
@@ -46,14 +47,14 @@ _NO_MODEL: Final = {
 }
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+def add_parser(commands: Commands) -> None:
     """Add ``plan`` to the ``offtui`` command."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "plan",
+        run,
         help="say what every offload of a model costs and brings, without loading it",
         description="What every number of offloaded layers costs in VRAM and RAM and brings in tokens per second, on "
         "this machine or on a card that is not here. Weights and KV cache are exact; speeds are guesses, so bands.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("models", metavar="MODEL", nargs="*", help="GGUF files; several only with --table")
@@ -117,7 +118,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--all", action="store_true", help="print the row of every layer count")
     add("--json", action="store_true", help="write one JSON object")
     add("--as", dest="program", choices=PROGRAMS, help="print the command that loads it so in another program")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

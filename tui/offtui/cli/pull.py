@@ -9,6 +9,7 @@ from types import FrameType
 
 import msgspec
 
+from offtui.cli.commands import Commands
 from offtui.cli.exits import INTERRUPTED, complain
 from offtui.cli.hub_exits import report
 from offtui.engine import prober
@@ -32,20 +33,19 @@ STEP_PERCENT = 5
 """Between two lines where nobody watches."""
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+def add_parser(commands: Commands) -> None:
     """Add ``pull`` to the ``offtui`` command."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "pull",
+        run,
         help="download a model from the Hugging Face hub",
         description="Downloads a GGUF, all its parts or none, into Hugging Face's cache or a folder, and checks its "
         "SHA-256. What was interrupted goes on where it ended. Without a quant the one that suits this machine best "
         "is taken.",
-        allow_abbrev=False,
     )
     parser.add_argument("wish", metavar="REPO[:QUANT|:FILE]", help="as in bartowski/Some-GGUF:Q4_K_M")
     parser.add_argument("--to", metavar="DIR", help="a folder (default: Hugging Face's cache)")
     parser.add_argument("--json", action="store_true", help="write one JSON object when it is done")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

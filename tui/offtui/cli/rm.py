@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from offtui import config
+from offtui.cli.commands import Commands
 from offtui.cli.exits import complain
 from offtui.errors import LoadError, OfftuiError, UsageError
 from offtui.gguf.library import ModelFile, default_folders, search
@@ -15,18 +16,17 @@ from offtui.text import clean_line
 from offtui.units import size_text
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+def add_parser(commands: Commands) -> None:
     """Add ``rm`` to the ``offtui`` command."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "rm",
+        run,
         help="delete a model file",
         description="Deletes a model with all its parts; of Hugging Face's cache the bytes and every name of them. "
         "Asks for the name first.",
-        allow_abbrev=False,
     )
     parser.add_argument("name", metavar="MODEL", help="a path, or a name as offtui models lists it")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

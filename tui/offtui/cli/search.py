@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from offtui.cli.commands import Commands
 from offtui.cli.exits import complain
 from offtui.cli.hub_exits import report
 from offtui.cli.options import argument_type
@@ -20,14 +21,14 @@ from offtui.units import UNKNOWN, count_text, params_text
 MAX_LIMIT: Final = 100
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:  # pyright: ignore[reportPrivateUsage] -- argparse has no public name for it
+def add_parser(commands: Commands) -> None:
     """Add ``search`` to the ``offtui`` command."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "search",
+        run,
         help="search the Hugging Face hub for GGUFs",
         description="Searches the hub for repositories with GGUFs. HF_ENDPOINT, HF_HUB_OFFLINE, proxies and the token "
         "of `hf auth login` count.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("words", metavar="WORD", nargs="*", help="words of the name")
@@ -38,7 +39,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--sort", choices=get_args(Sort), default="downloads", help="by what (default downloads)")
     add("--limit", metavar="N", type=argument_type(_limit), default=20, help="repositories at most (default 20)")
     add("--json", action="store_true", help="write one JSON array, with the files of each")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from offtui.cli.commands import Commands
 from offtui.cli.options import argument_type
 from offtui.errors import OfftuiError, UsageError
 from offtui.monitor.sample import Sample
@@ -17,12 +18,11 @@ SPAN: Final = 0.15
 """Seconds over which the CPU is measured."""
 
 
-def add_parser(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",  # pyright: ignore[reportPrivateUsage]
-) -> None:
+def add_parser(commands: Commands) -> None:
     """Declare the command and its options."""
-    parser = subparsers.add_parser(
+    parser = commands.add(
         "status",
+        run,
         help="say once what GPUs, RAM and the session of an offtui that runs are doing",
         description="One line about GPUs, RAM, CPU and the session of the offtui that was started last, if one runs.",
     )
@@ -32,7 +32,6 @@ def add_parser(
     )
     form.add_argument("--tmux", action="store_true", help="a short line: set -g status-right '#(offtui status --tmux)'")
     add_pid(parser)
-    parser.set_defaults(run=run)
 
 
 def add_pid(parser: argparse.ArgumentParser) -> None:
