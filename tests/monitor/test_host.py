@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from offtui.monitor.host import Flow, HostReader, ProcessReader
 from offtui.monitor.processes import process_name
 from tests.fakes import sysfs
 
-GIB = 1024**3
+MIB, GIB = 1024**2, 1024**3
 
 
 def test_ram_is_what_the_kernel_says(tmp_path: Path) -> None:
@@ -31,6 +32,34 @@ def test_ram_agrees_with_psutil() -> None:
     assert host.ram_total is not None
     assert host.ram_total <= ram.total
     assert host.ram_available == pytest.approx(ram.available, abs=GIB)
+
+
+@pytest.mark.skipif(shutil.which("free") is None or not Path("/proc/loadavg").exists(), reason="needs free and /proc")
+def test_figures_are_those_of_free_and_proc_read_at_the_same_time() -> None:
+    reader, near = HostReader(), 16 * MIB
+    for _ in range(60):  # others use memory meanwhile: once nothing must have happened between
+        before, host, after = _free_and_load(), reader.read(), _free_and_load()
+        if host.ram_limited:
+            pytest.skip("free knows nothing of the limit of a container")
+        assert host.ram_total == before["total"]
+        assert host.swap_total == before["swap"]
+        low, high = sorted((before["used"], after["used"]))
+        assert host.ram_used is not None
+        assert host.load1 is not None
+        is_as_said = low - near < host.ram_used < high + near and abs(host.load1 - before["load"]) < 0.011
+        if high - low < near and is_as_said:
+            return
+    pytest.fail(f"in no try: {host}, {before}, {after}")
+
+
+def _free_and_load() -> dict[str, float]:
+    """Bytes by ``free``, and the load by ``/proc``."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    said = subprocess.run(["free", "-b"], capture_output=True, text=True, check=True, env=environment).stdout
+    memory, swap = (line.split()[1:] for line in said.splitlines()[1:3])
+    used = int(memory[0]) - int(memory[5])
+    load = float(Path("/proc/loadavg").read_text().split()[0])
+    return {"total": int(memory[0]), "used": used, "swap": int(swap[0]), "load": load}
 
 
 def test_a_containers_limit_is_the_ram(tmp_path: Path) -> None:

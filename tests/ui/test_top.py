@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from offtui.recorder.server import Server
+from tests.fakes import nvml
 from tests.recorder.scenes import Show
 from tests.ui.terminal import ROOT, Terminal
 
@@ -43,6 +44,29 @@ def test_the_machine_alone_at_any_size(environment: dict[str, str], columns: int
         terminal.shows("RAM ")
         terminal.shows("GiB")
         terminal.shows("now")
+        terminal.key("q")
+        assert terminal.ended() == 0
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A driver of eight GPUs, for the real pynvml."""
+    folder = nvml.build(tmp_path_factory.mktemp("nvml"))
+    orders = [f"used {index} {500 + 900 * index}\npower {index} {(60 + 15 * index) * 1000}" for index in range(8)]
+    (folder / "orders").write_text("\n".join(["gpus 8", "tame 1", *orders]) + "\n")
+    return {"LD_LIBRARY_PATH": str(folder), "FAKE_NVML": str(folder / "orders")}
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 36), (200, 50)])
+def test_eight_gpus_at_any_size(environment: dict[str, str], driver: dict[str, str], columns: int, rows: int) -> None:
+    with top(environment | driver, columns, rows) as terminal:
+        terminal.shows("GPU 7")
+        for index in range(8):
+            used = f"{(500 + 900 * index) / 1024:.1f}"
+            terminal.shows(f"{used} / 8.0 GiB" if rows > 24 else f"{used}/8.0")
+            terminal.shows(f"{60 + 15 * index} W")
+        terminal.shows("900 W")
+        terminal.shows("28.5 GiB")
         terminal.key("q")
         assert terminal.ended() == 0
 

@@ -19,6 +19,7 @@ from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.ports import Ports
 from offtui.ui.screens.choice import ChoiceScreen
 from offtui.ui.screens.help import HelpScreen
+from offtui.ui.screens.main import MainScreen
 from offtui.ui.screens.monitor import MonitorScreen
 from offtui.ui.widgets.line import Line
 from tests.recorder.scenes import card, sample
@@ -185,6 +186,29 @@ async def test_what_an_answer_took_is_unknown_where_no_card_tells() -> None:
         assert said.stamp.energy_j is None
 
 
+def seen(screen: Screen) -> float | None:
+    """The time of the look at the machine that the screen in front has."""
+    shown = screen.app.screen
+    assert isinstance(shown, MonitorScreen | MainScreen)
+    return shown.sample.time if shown.sample is not None else None
+
+
+async def test_what_came_while_the_chat_was_covered_is_seen_when_it_is_not() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        screen.app._sampled(sample(50.0, card(used=2 * GIB)))
+        await screen.until(lambda: "2.0 / 8.0 GiB" in screen.line("monitor-memory"))
+        await screen.press("f4")
+        screen.app._sampled(sample(51.0, card(used=3 * GIB)))
+        await screen.until(lambda: seen(screen) == 51.0)
+        assert "2.0 / 8.0 GiB" in screen.line("monitor-memory"), "nobody sees it, so it is not painted"
+        await screen.press("escape")
+        await screen.until(lambda: "3.0 / 8.0 GiB" in screen.line("monitor-memory"))
+        assert seen(screen) == 51.0
+        screen.app._sampled(sample(52.0, card(used=4 * GIB)))
+        await screen.until(lambda: "4.0 / 8.0 GiB" in screen.line("monitor-memory"))
+
+
 def drawn(screen: Screen) -> list[str]:
     """The rows in which a line is drawn."""
     return [row for row in page(screen).splitlines() if any("\u2801" <= character <= "\u28ff" for character in row)]
@@ -199,7 +223,7 @@ async def test_the_page_that_is_held_does_not_move() -> None:
         await screen.until(lambda: "held" in page(screen))
         rows = drawn(screen)
         screen.app._sampled(sample(90.0))
-        await screen.until(lambda: screen.app.main.sample is not None and screen.app.main.sample.time == 90.0)
+        await screen.until(lambda: seen(screen) == 90.0)
         await screen.pilot.pause()
         assert rows
         assert drawn(screen) == rows

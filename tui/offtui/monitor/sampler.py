@@ -13,6 +13,8 @@ from offtui.text import clean_line
 
 PATIENCE = 0.25
 """Seconds a sample waits for the GPUs' drivers; those that are slower stand in the next one."""
+PATIENCE_AT_FIRST = 0.05
+"""The same of the first sample: RAM and CPU are shown before a driver wakes up, whose answer has its own."""
 SHORTEST = 0.05
 """Seconds between two samples at least, whatever is asked."""
 _JOIN = 1.0
@@ -80,6 +82,7 @@ class Sampler:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._listener_failure = ""
+        self._has_looked = False
         self._awaited: frozenset[str] = frozenset()
         """Drivers that had never answered when the newest sample was taken."""
 
@@ -129,7 +132,8 @@ class Sampler:
         wall = self._wall()
         asked = [probe for probe in probes if probe.ask()]
         host, worker, problems = self._read(*readers)
-        deadline = self._clock() + PATIENCE
+        deadline = self._clock() + (PATIENCE if self._has_looked else PATIENCE_AT_FIRST)
+        self._has_looked = True
         for probe in asked:
             probe.wait(max(0.0, deadline - self._clock()))
         self._awaited = frozenset(probe.name for probe in probes if not probe.answers)

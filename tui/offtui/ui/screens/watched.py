@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from textual.app import App
 from textual.reactive import var
@@ -15,6 +15,9 @@ from offtui.ui.messages import AnswerPaid, SampleTaken
 from offtui.ui.ports import Desk, Memory
 from offtui.ui.screens.chatting import ChattingScreen
 
+if TYPE_CHECKING:
+    from offtui.ui.screens.monitor import MonitorScreen
+
 
 class WatchedScreen(ChattingScreen):
     """A screen over a session that is recorded."""
@@ -26,9 +29,14 @@ class WatchedScreen(ChattingScreen):
     def __init__(self, options: Options, tape: Tape, memory: Memory | None, desk: Desk) -> None:
         super().__init__(options, memory, desk)
         self.tape = tape
+        self._full: MonitorScreen | None = None
+        """The monitor that covers everything."""
 
     def on_sample_taken(self, message: SampleTaken) -> None:
-        """The machine was looked at."""
+        """The machine was looked at; what is covered is not painted meanwhile."""
+        if self._full is not None:
+            self._full.sample = message.sample
+            return
         self.sample = message.sample
         self._look_at_chosen()
 
@@ -58,9 +66,16 @@ class WatchedScreen(ChattingScreen):
         )
         for name in ("session", "sample", "draft", "placement", "plan"):
             full.set_reactive(getattr(MonitorScreen, name), getattr(self, name))
-            full.watch(self, name, partial(setattr, full, name), init=False)
+            if name != "sample":
+                full.watch(self, name, partial(setattr, full, name), init=False)
         app = cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
-        app.push_screen(full)
+
+        def uncovered(_: None) -> None:
+            self._full, self.sample = None, full.sample
+            self._look_at_chosen()
+
+        self._full = full
+        app.push_screen(full, uncovered)
 
     def action_export_history(self, name: str = "") -> None:
         """Write the history to a file."""
