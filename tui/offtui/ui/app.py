@@ -2,6 +2,7 @@
 
 import gc
 import os
+import select
 import signal
 import sys
 import threading
@@ -51,6 +52,7 @@ def run(options: Options, ports: "Ports | None" = None) -> int:
 
     app = OfftuiApp(options, ports or _ports(options))
     ended_by = _Signals(app)
+    _watch_terminal()
     try:
         app.run()
     finally:
@@ -78,6 +80,7 @@ def run_top(config: "Config", pid: int | None = None) -> int:
     _prepare_environment()
     from offtui.ui import top
 
+    _watch_terminal()
     return top.run(config, pid)
 
 
@@ -191,6 +194,18 @@ class _Signals:
         time.sleep(max(0.0, deadline - time.monotonic()))
         _restore()
         os._exit(128 + number)
+
+
+def _watch_terminal() -> None:
+    """Have SIGHUP come from a terminal that hangs up, also where it does not control this process."""
+
+    def wait() -> None:
+        poll = select.poll()
+        poll.register(0, 0)  # POLLHUP is told of unasked
+        if any(events & select.POLLHUP for _, events in poll.poll()):
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    threading.Thread(target=wait, name="offtui terminal", daemon=True).start()
 
 
 def _detach() -> None:
