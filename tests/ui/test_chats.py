@@ -246,6 +246,42 @@ async def test_a_question_is_changed_in_the_prompt_and_what_was_typed_comes_back
         assert prompt.text == "typed before"
 
 
+async def test_an_empty_answer_that_is_asked_again_takes_nothing_along_that_follows_it() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await screen.ask("one?")
+        await screen.until(lambda: len(engine.submitted) == 1)
+        await answered(screen, engine, "")
+        await talk(screen, engine, "two?", "b1")
+        await to_the_messages(screen, "k", "k", "k", "r")
+        await screen.until(lambda: len(engine.submitted) == 3)
+        await answered(screen, engine, "a2")
+        assert texts(screen) == ["one?", "a2"]
+        await screen.press("less_than_sign")
+        assert texts(screen) == ["one?", "", "two?", "b1"]
+    (chat,) = kept()
+    assert sorted(message.content for message in chat.messages) == ["", "a2", "b1", "one?", "two?"]
+
+
+async def test_a_question_that_is_no_longer_shown_can_still_be_changed() -> None:
+    async with with_recorder() as (screen, engine):
+        await ready(screen, engine)
+        await talk(screen, engine, "one?", "a1")
+        await talk(screen, engine, "two?", "b1")
+        await to_the_messages(screen, "k", "k", "e")
+        await to_the_messages(screen, "k", "k", "r")
+        await screen.until(lambda: len(engine.submitted) == 3)
+        await answered(screen, engine, "a2")
+        assert texts(screen) == ["one?", "a2"]
+        prompt = screen.app.main.chat.prompt
+        prompt.focus()
+        prompt.replace_text("zwei?")
+        prompt.action_submit()
+        await screen.until(lambda: len(engine.submitted) == 4)
+        await answered(screen, engine, "b2")
+        assert texts(screen) == ["one?", "a1", "zwei?", "b2"]
+
+
 async def test_a_message_is_deleted_with_what_follows_and_comes_back() -> None:
     async with with_recorder() as (screen, engine):
         await ready(screen, engine)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from offtui.protocol.events import Tokenized
-from offtui.ui.drafting import Drafting, FileWeight
+from offtui.ui.drafting import PART, Drafting, FileWeight
 
 
 class Desk:
@@ -29,9 +29,10 @@ class Desk:
             self.later.pop(0)()
 
     def answer(self) -> None:
-        for number, text in self.asked:
+        while self.asked:
+            number, text = self.asked.pop(0)
             self.drafting.hear(Tokenized(number, len(text.split())))
-        self.asked.clear()
+            assert len(self.asked) <= 1, "one count at a time"
 
 
 def test_a_draft_is_counted_once_the_typing_stops_however_many_keys_there_were() -> None:
@@ -93,3 +94,40 @@ def test_another_model_counts_anew() -> None:
     desk.quiet()
     assert desk.drafting.tokens is None
     assert [text for _, text in desk.asked] == ["one two"]
+
+
+def test_only_what_is_new_is_counted_and_one_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "long.txt").write_text("".join(f"word {n:05} word\n" for n in range(20_000)))
+    desk = Desk()
+    parts = 0
+    desk.drafting.changed("see @long.txt")
+    desk.quiet()
+    while desk.asked:
+        ((number, text),) = desk.asked
+        assert len(text) <= PART
+        desk.asked.clear()
+        desk.drafting.hear(Tokenized(number, len(text.split())))
+        parts += 1
+    assert parts > 4
+    assert desk.drafting.tokens == 60_000 + 5
+    for end in range(1, 8):  # nobody answers
+        desk.drafting.changed("see @long.txt please"[: 13 + end])
+        desk.quiet()
+    assert len(desk.asked) == 1, "neither the file again nor more than one draft"
+    desk.answer()
+    assert desk.drafting.tokens == 60_000 + 6
+
+
+def test_where_nobody_counts_one_part_is_waited_for_until_there_is_a_model() -> None:
+    desk = Desk()
+    for text in ("one", "one two", "one two three"):
+        desk.drafting.changed(text)
+        desk.quiet()
+    assert [text for _, text in desk.asked] == ["one"]
+    desk.asked.clear()
+    desk.drafting.again()
+    desk.quiet()
+    assert [text for _, text in desk.asked] == ["one two three"]
+    desk.answer()
+    assert desk.drafting.tokens == 3

@@ -25,7 +25,13 @@ def test_it_ends_when_the_terminal_is_gone(tmp_path: Path, command: list[str], s
     env = {**os.environ, **folders, "TERM": "xterm-256color", "PYTHONPATH": f"{ROOT / 'tui'}{os.pathsep}{ROOT}"}
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, *command], stdin=slave, stdout=slave, stderr=slave, env=env, cwd=tmp_path, start_new_session=True
+        [sys.executable, *command],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=env,
+        cwd=tmp_path,
+        start_new_session=True,
     )
     os.close(slave)
     try:

@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,24 +71,35 @@ class Missing:
 def references(text: str) -> list[Reference]:
     """The ``@path`` of a text that name something that is there; others are only words."""
     found: list[Reference] = []
+    there: dict[str, Path | None] = {}
     for match, typed in _words_after_at(text):
         for name in (typed, typed.rstrip(_AFTER)):
-            path = _path(name)
-            if path is not None and os.path.exists(path):
+            if name not in there:
+                path = _path(name)
+                there[name] = path if path is not None and os.path.exists(path) else None
+            if (path := there[name]) is not None:
                 found.append(Reference(match.start(), match.end() - len(typed) + len(name), path))
                 break
     return found
 
 
-def missing(text: str) -> list[Missing]:
-    """The ``@words`` of a text, outside of code, that name nothing that is there."""
-    there = {reference.start for reference in references(text)}
-    code = [match.span() for match in _CODE.finditer(text)]
+def missing(text: str, there: Iterable[Reference] | None = None) -> list[Missing]:
+    """The ``@words`` of a text, outside of code, that name nothing that is there.
+
+    Args:
+        text: what is typed.
+        there: its ``references``, where they are known.
+    """
+    starts = {reference.start for reference in (references(text) if there is None else there)}
+    code = _CODE.finditer(text)
+    span = next(code, None)
     found: dict[str, Missing] = {}
     for match, typed in _words_after_at(text):
+        while span is not None and span.end() <= match.start():
+            span = next(code, None)
         name = typed.rstrip(_AFTER)
-        inside = any(start <= match.start() < end for start, end in code)
-        if match.start() in there or inside or not re.fullmatch(r"[\w./~+ -]*\w", name):
+        inside = span is not None and span.start() <= match.start()
+        if name in found or match.start() in starts or inside or not re.fullmatch(r"[\w./~+ -]*\w", name):
             continue
         is_path = _is_path(name)
         instead = _much_like(name) if is_path and len(found) < MAX_HINTS else ""
@@ -140,13 +151,16 @@ def read(path: Path) -> Attachment:
     try:
         # Not a pipe or a device, which might never end: looked at before and, so that nobody swaps it, after opening.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"@{name} is a folder or a device, not a file of text.")
             if status.st_size > MAX_BYTES:
                 raise UsageError(f"@{name} has {size_text(status.st_size)}; at most {size_text(MAX_BYTES)} go along.")
-            data = file.read(MAX_BYTES + 1)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise UsageError(f"@{name} cannot be read: {clean_line(error.strerror or str(error))}.") from error
     if b"\0" in data:
@@ -164,10 +178,12 @@ def expanded(text: str, reader: Callable[[Path], Attachment] = read) -> str:
     Raises:
         UsageError: a file cannot go along.
     """
-    files = {reference.path: reader(reference.path) for reference in references(text)}
-    if not files:
-        return text
-    return "\n\n".join([text.rstrip(), *map(_fenced, files.values())])
+    return with_files(text, [reader(path) for path in dict.fromkeys(found.path for found in references(text))])
+
+
+def with_files(text: str, files: Sequence[Attachment]) -> str:
+    """A text with the texts of some files below it."""
+    return "\n\n".join([text.rstrip(), *map(_fenced, files)]) if files else text
 
 
 def _fenced(file: Attachment) -> str:

@@ -64,7 +64,8 @@ class Talk:
         """Another answer to a question; its turn."""
         place = self.conversation.branch.index(said)
         answer = self.conversation.again(said)
-        if said.role == "assistant" and not said.text and said.parent is not None:
+        says_nothing = not said.text and not said.reasoning and not said.versions
+        if said.role == "assistant" and says_nothing and said.parent is not None:
             said.parent.versions.remove(said)  # nothing was said: that is no version worth keeping
             self.keeping.removed(said)
         self._cut(place if said.role == "assistant" else place + 1)
@@ -72,6 +73,9 @@ class Talk:
 
     def fork(self, said: Said, question: str) -> int:
         """Another question in the place of one; its turn."""
+        if said not in self.conversation.branch:  # another version was shown while this one was changed
+            self._redraw(self.conversation.show(said))
+            self.keeping.shown(said)
         place = self.conversation.branch.index(said)
         answer = self.conversation.fork(said, question)
         question_said = self.conversation.branch[-2]
@@ -82,6 +86,7 @@ class Talk:
     def go_on(self, said: Said) -> int:
         """An answer that broke off is written on; its turn."""
         self.conversation.go_on(said)
+        said.stamp = Stamp.of(self._loaded) if self._loaded is not None else None
         turn = self.conversation.turn
         self._transcript.begin(said.id)
         self._turns.setdefault(said.id, []).append(turn)
