@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from offtui.engine.state import LoadWanted, Phase, SessionState
@@ -77,6 +78,19 @@ def test_files_are_listed_at_once_then_read_and_planned_when_seen(watcher: Watch
     assert fitting.most == 37
     assert fitting.line.startswith(f"{fitting.n_gpu_layers}/37 layers · ")
     assert "~" in fitting.speed
+
+
+def test_a_budget_holds_for_the_list_too(watcher: Watcher, folder: Path) -> None:
+    path = folder / "qwen3-8b-Q4_K_M.gguf"
+    watcher.until(lambda view: view.unread == 0 and bool(view.entries))
+    watcher.shelf.look([path])
+    _, fact = up(Path("/m/other.gguf"))
+    fact = msgspec.structs.replace(fact, spec=msgspec.structs.replace(fact.spec, vram_budget=3 << 30))
+    watcher.shelf.hear(SessionState(phase=Phase.READY, loaded=fact), fact)
+    fitting = watcher.until(lambda view: view.entries[0].fitting is not None).entries[0].fitting
+    assert fitting is not None
+    assert 0 < fitting.n_gpu_layers < fitting.most
+    assert fitting.vram <= 3 << 30
 
 
 def test_new_files_appear_and_deleted_ones_go(watcher: Watcher, folder: Path) -> None:

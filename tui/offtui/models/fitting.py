@@ -7,6 +7,7 @@ import msgspec
 from offtui.gguf.header import Header
 from offtui.memory import ram_available
 from offtui.plan.decide import learned_contexts
+from offtui.plan.pretend import within
 from offtui.plan.table import Model
 from offtui.planner.learning import Overheads, learned, measured
 from offtui.planner.making import Ground, make_view
@@ -103,7 +104,8 @@ def here_of(facts: Sequence[DeviceFacts], store: Store, loaded: Loaded | None = 
     ram = cpu if cpu is not None else ram_available()
     known = learned(store)
     n_threads = loaded.spec.n_threads if loaded else None
-    return Here(tuple(free), ram, learned_contexts(free, known), known.bandwidth, n_threads)
+    pretended = within(free, loaded.spec.vram_budget if loaded else None)
+    return Here(tuple(pretended), ram, learned_contexts(free, known), known.bandwidth, n_threads)
 
 
 def plan_of(header: Header, here: Here, store: Store | None = None, n_ctx: int | None = None) -> PlanView:

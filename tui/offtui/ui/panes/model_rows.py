@@ -130,8 +130,8 @@ def why_not(entry: "Entry") -> str:
     return _KINDS.get(entry.kind, "")
 
 
-def details(entry: "Entry", now: float) -> list[Content]:
-    """Where it lies, what it is, when it was used, what belongs to it."""
+def details(entry: "Entry", now: float, width: int) -> list[Content]:
+    """Where it lies, what it is, when it was used, what belongs to it, in rows of at most ``width`` cells."""
     file, facts = entry.file, entry.facts
     rows = [("file", clean_line(str(file.path)))]
     parts = f" in {len(file.parts)} parts" if len(file.parts) > 1 else ""
@@ -155,7 +155,12 @@ def details(entry: "Entry", now: float) -> list[Content]:
     if file.mmproj is not None:
         rows.append(("with", f"projector {clean_line(file.mmproj.name)}"))
     rows += [("with", f"LoRA {clean_line(lora.name)}") for lora in file.loras[:3]]
-    return [Content.assemble((f"{key:<6}", "$quiet"), value) for key, value in rows]
+    lines: list[Content] = []
+    for key, value in rows:
+        for row in Content(value).wrap(max(width - 6, 10)):
+            lines.append(Content.assemble((f"{key:<6}", "$quiet"), row.rstrip()))
+            key = ""
+    return lines
 
 
 def metadata_lines(header: "Header") -> list[Content]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from offtui.models.fitting import Here
     from offtui.models.shelf import ShelfView
 
+PAGE_WIDTH = 100
+"""Columns of the page with all metadata, on a wide screen."""
 SORTS = ("name", "size", "speed", "used")
 """What the list can be sorted by; favourites and what was given come first in each."""
 
@@ -262,13 +264,13 @@ class ModelsPane(Vertical):
             return
         from offtui.ui.panes.model_rows import details
 
-        line.show_lines(details(entry, time.time()))
+        line.show_lines(details(entry, time.time(), self.content_size.width))
 
     def _open_metadata(self, entry: "Entry", header: "Header | None") -> None:
         from offtui.ui.panes.model_rows import details, metadata_lines
         from offtui.ui.screens.page import PageScreen
 
-        lines = details(entry, time.time())
+        lines = details(entry, time.time(), PAGE_WIDTH)
         lines += [Content(""), *metadata_lines(header)] if header is not None else []
         self.app.push_screen(PageScreen(entry.file.name, lines))  # pyright: ignore[reportUnknownMemberType] -- App[Unknown]
 
