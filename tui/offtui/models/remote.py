@@ -77,7 +77,7 @@ def plan_offer(
     if isinstance(header, HubFailure):
         return Planned(offer, failure=header)
     if header.kind == "unknown":
-        why = HubFailure("unsupported", f"The installed llama.cpp does not know the architecture {header.arch}.")
+        why = HubFailure("unsupported", f"Unknown architecture {header.arch}: this llama.cpp has no code for it.")
         return Planned(offer, n_params=header.n_params, failure=why)
     if header.kind != "model":
         return Planned(offer, n_params=header.n_params)

@@ -33,7 +33,7 @@ def repo_lines(repo: "Repo", width: int) -> list[Content]:
 
 def recommended_lines(model: "Recommendation", width: int) -> list[Content]:
     """Name, then its size and what it is good for."""
-    second = Content.styled(f"{model.size:.1f} GiB in Q4_K_M · {model.about}", "$quiet")
+    second = Content.styled(f"{model.size:.1f} GiB · {model.about}", "$quiet")
     name = Content(model.repo).truncate(width, ellipsis=True)
     return [name, Content.assemble("  ", second.truncate(width - 2, ellipsis=True))]
 
@@ -151,8 +151,9 @@ def keys_line(focus: str, is_opened: bool, sort: str) -> Content:
     elif focus == "hub-jobs":
         pairs = [("Enter", "hold, go on, load"), ("x", "give up"), ("Tab", "search"), ("Esc", "back")]
     elif is_opened:
-        pairs = [("Enter", "download, load"), ("t", "to a folder"), ("r", "readme"), ("p", "hold"), ("x", "give up")]
+        pairs = [("Enter", "download, load"), ("t", "to folder"), ("r", "readme"), ("p", "hold"), ("x", "give up")]
         pairs.append(("Esc", "list"))
     else:
         pairs = [("Enter", "open"), ("r", "readme"), ("s", f"sort: {sort}"), ("/", "search"), ("Esc", "back")]
-    return Content.assemble(*[part for key, word in pairs for part in ((key, "bold $primary"), f" {word}   ")])
+    parts = [part for key, word in pairs for part in ((key, "bold $primary"), f" {word}   ")]
+    return Content.assemble(*parts).rstrip()
