@@ -56,6 +56,16 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
         applies=idle_with_turns,
     ),
     Command(
+        id="message.compare",
+        title="An answer beside another version, or written again with N layers",
+        keys=("b",),
+        action="screen.compare",
+        where=Where.CHAT,
+        slash="compare",
+        argument="[N | +N | -N]",
+        applies=has_turns,
+    ),
+    Command(
         id="message.continue",
         title="Go on with an answer that broke off",
         keys=("c",),

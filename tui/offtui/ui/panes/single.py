@@ -46,6 +46,14 @@ class SingleMessages(Vertical):
         if said is not None and self._is_idle() and (said.role == "user" or said.parent is not None):
             self._asked(self.talk.again(said))
 
+    def answer_again(self, said: Said) -> int | None:
+        """Have this answer written once more; its turn, or ``None`` where that cannot be now."""
+        if said not in self.conversation.branch or not self._is_idle():
+            return None
+        turn = self.talk.again(said)
+        self._asked(turn)
+        return turn
+
     def go_on(self, *, after_end: bool = False) -> bool:
         """Have the last answer, which broke off, written on; whether it can be. ``after_end``: even if it did not."""
         branch = self.conversation.branch

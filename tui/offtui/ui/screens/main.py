@@ -33,8 +33,8 @@ from offtui.ui.panes.monitor import MonitorPane
 from offtui.ui.panes.status import StatusLine
 from offtui.ui.ports import Desk, Memory, Shelving
 from offtui.ui.screens.arrangement import Pane, beside, covering, pane_of, seen, size_classes
+from offtui.ui.screens.comparing import ComparingScreen
 from offtui.ui.screens.places import place_of
-from offtui.ui.screens.writing import WritingScreen
 from offtui.ui.themes import theme_files
 from offtui.ui.transcript import Transcript
 from offtui.ui.widgets.prompt import Prompt
@@ -45,7 +45,7 @@ FIGURES = 0.4
 """Seconds that figures about a running answer stay: each time, every pane is told."""
 
 
-class MainScreen(WritingScreen):
+class MainScreen(ComparingScreen):
     """Models, chat, monitor, dial and ledger, arranged by the width of the terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.ANYWHERE), *bindings(Where.OUTSIDE_TEXT)]
@@ -203,6 +203,8 @@ class MainScreen(WritingScreen):
                 self.action_export_history(argument)
             case "message.find" if argument:
                 self.find(argument)
+            case "message.compare" if argument:
+                self.compare_at(argument)
             case "chats.title" if argument:
                 self.name_chat(argument)
             case "chats.export" if argument:
