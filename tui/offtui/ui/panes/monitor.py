@@ -17,6 +17,7 @@ from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
 from offtui.ui.panes.column import PaneGrew
+from offtui.ui.rhythm import is_only_memory
 from offtui.ui.widgets.gauges import LABEL, Look, cpu_line, device_lines, flow_text, ram_lines, would_be
 from offtui.ui.widgets.lanes import TOKENS, Window, lane_values, round_up, window_of
 from offtui.ui.widgets.line import Line
@@ -61,7 +62,8 @@ class MonitorPane(Vertical, can_focus=True):
 
     def watch_session(self, before: SessionState, after: SessionState) -> None:
         """Show what changed; speed is shown with the samples while an answer is written."""
-        if after.phase is not Phase.GENERATING or before.phase is not Phase.GENERATING:
+        both = after.phase is Phase.GENERATING and before.phase is Phase.GENERATING
+        if not both and not is_only_memory(before, after):
             self._paint()
 
     def watch_sample(self, sample: Sample | None) -> None:

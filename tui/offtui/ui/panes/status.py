@@ -13,6 +13,7 @@ from offtui.recorder.devices import DeviceUse, device_uses
 from offtui.text import clean_line
 from offtui.ui import moving, wording
 from offtui.ui.context import is_nearly_full
+from offtui.ui.rhythm import is_only_memory
 from offtui.ui.widgets.draw import progress_bar, small_bar
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.strip import Split
@@ -35,11 +36,12 @@ class StatusLine(Line):
     """What other processes' memory has to do with the layers that fit."""
     placement: var[Placement] = var[Placement]("layers")
 
-    def watch_session(self) -> None:
+    def watch_session(self, before: SessionState, state: SessionState) -> None:
         """Show the new state; while an answer is written not each of them, so that the row does not flicker."""
-        state = self.session
         if state.loaded is not None:
             self._most = state.loaded.layers.max
+        if is_only_memory(before, state):
+            return
         stays = state.phase is self._phase is Phase.GENERATING and state.move is self._move
         if not stays or time.monotonic() - self._painted >= FIGURES:
             self._paint()
