@@ -61,12 +61,12 @@ async def opened(size: tuple[int, int] = (120, 36)):
     try:
         async with app.run_test(size=size) as pilot:
             screen = Screen(app, pilot)
-            await screen.until(lambda: bool(made and made[0].wanted))
+            await screen.until(lambda: bool(made and made[0].wanted), 60)
             made[0].load()
-            await screen.until(lambda: app.main.session.phase is Phase.READY)
-            await screen.until(lambda: app.main.query_one("#models").here is not None)
+            await screen.until(lambda: app.main.session.phase is Phase.READY, 60)
+            await screen.until(lambda: app.main.query_one("#models").here is not None, 60)
             await screen.press("f7")
-            await screen.until(lambda: isinstance(app.screen, HubScreen))
+            await screen.until(lambda: isinstance(app.screen, HubScreen), 60)
             yield screen, made[0]
     finally:
         app.close()
@@ -92,12 +92,12 @@ async def test_search_read_plan_download_hold_resume_and_load_by_keys_alone(hub:
     async with opened() as (screen, engine):
         assert "November" in line(screen, "hub-note"), "what is recommended is dated"
         await screen.press(*"chat", "enter")
-        await screen.until(lambda: any("ann/Chat-GGUF" in row for row in rows(screen, "hub-repos")))
+        await screen.until(lambda: any("ann/Chat-GGUF" in row for row in rows(screen, "hub-repos")), 60)
         assert len(rows(screen, "hub-repos")) == 1
         await screen.press("r")
-        await screen.until(lambda: isinstance(screen.app.screen, PageScreen))
+        await screen.until(lambda: isinstance(screen.app.screen, PageScreen), 60)
         await screen.press("escape", "enter")
-        await screen.until(lambda: "★" in line(screen, "hub-note"))
+        await screen.until(lambda: "★" in line(screen, "hub-note"), 60)
         best, other = rows(screen, "hub-offers")
         assert best.startswith("★ Q4_0")
         assert "13/13 layers" in best
@@ -105,18 +105,18 @@ async def test_search_read_plan_download_hold_resume_and_load_by_keys_alone(hub:
 
         hub.fail("slow", "chat-Q4_0", rate=4 << 20)
         await screen.press("enter")
-        await screen.until(lambda: bool(screen.app.main.jobs) and screen.app.main.jobs[0].done > 0)
+        await screen.until(lambda: bool(screen.app.main.jobs) and screen.app.main.jobs[0].done > 0, 60)
         await screen.press("p")
-        await screen.until(lambda: screen.app.main.jobs[0].state == "paused")
+        await screen.until(lambda: screen.app.main.jobs[0].state == "paused", 60)
         before = hub.sent["chat-Q4_0.gguf"]
         assert before < tiny.stat().st_size
         await screen.press("p")
         await screen.until(lambda: screen.app.main.jobs[0].state == "done", 60)
         # beside the file: its header for the plan, and what lay in the buffers of the sockets when it was paused
         assert hub.sent["chat-Q4_0.gguf"] < tiny.stat().st_size + (4 << 20)
-        await screen.until(lambda: "is here" in line(screen, "hub-note"))
+        await screen.until(lambda: "is here" in line(screen, "hub-note"), 60)
         await screen.press("enter")
-        await screen.until(lambda: len(engine.wanted) == 2)
+        await screen.until(lambda: len(engine.wanted) == 2, 60)
         assert Path(engine.wanted[1].model).read_bytes() == tiny.read_bytes()
         assert screen.app.screen is screen.app.main
 
@@ -124,17 +124,16 @@ async def test_search_read_plan_download_hold_resume_and_load_by_keys_alone(hub:
 async def test_a_download_outlives_the_screen_and_the_app(hub: FakeHub, tmp_path: Path) -> None:
     tiny = gguf_shapes.write_random(tmp_path / "tiny.gguf", gguf_shapes.bench_tiny())
     hub.repos["ann/Chat-GGUF"] = FakeRepo({"chat-Q4_0.gguf": FakeFile(path=tiny)})
-    hub.fail("slow", "chat-Q4_0", rate=200 << 10)
     async with opened() as (screen, _):
         await screen.press(*"chat", "enter")
-        await screen.until(lambda: bool(rows(screen, "hub-repos")))
-        await screen.until(lambda: any("ann/Chat" in row for row in rows(screen, "hub-repos")))
+        await screen.until(lambda: any("ann/Chat" in row for row in rows(screen, "hub-repos")), 60)
         await screen.press("enter")
-        await screen.until(lambda: bool(rows(screen, "hub-offers")))
+        await screen.until(lambda: "★" in line(screen, "hub-note"), 60)  # else the plan's requests are the slow ones
+        hub.fail("slow", "chat-Q4_0", rate=200 << 10)
         await screen.press("enter")
-        await screen.until(lambda: bool(screen.app.main.jobs) and screen.app.main.jobs[0].done > 100 << 10)
+        await screen.until(lambda: bool(screen.app.main.jobs) and screen.app.main.jobs[0].done > 100 << 10, 60)
     async with opened(size=(80, 24)) as (screen, _):
-        await screen.until(lambda: bool(screen.app.main.jobs))
+        await screen.until(lambda: bool(screen.app.main.jobs), 60)
         assert screen.app.main.jobs[0].state == "paused"
         screen.app.screen.query_one("#hub-jobs").focus()
         await screen.press("enter")
@@ -149,18 +148,18 @@ async def test_a_download_goes_into_the_folder_that_was_asked_for(hub: FakeHub, 
     folder = tmp_path / "mine" / "models"
     async with opened() as (screen, engine):
         await screen.press(*"chat", "enter")
-        await screen.until(lambda: any("ann/Chat" in row for row in rows(screen, "hub-repos")))
+        await screen.until(lambda: any("ann/Chat" in row for row in rows(screen, "hub-repos")), 60)
         await screen.press("enter")
-        await screen.until(lambda: bool(rows(screen, "hub-offers")))
+        await screen.until(lambda: "★" in line(screen, "hub-note"), 60)
         await screen.press("t", *str(tiny), "enter")
         assert isinstance(screen.app.screen, FolderScreen), "a file is no folder"
         screen.app.screen.query_one(Input).value = str(folder)
         await screen.press("enter")
         await screen.until(lambda: [job.state for job in screen.app.main.jobs] == ["done"], 60)
         assert (folder / "chat-Q4_0.gguf").read_bytes() == tiny.read_bytes()
-        await screen.until(lambda: "is here" in line(screen, "hub-note"))
+        await screen.until(lambda: "is here" in line(screen, "hub-note"), 60)
         await screen.press("enter")
-        await screen.until(lambda: len(engine.wanted) == 2)
+        await screen.until(lambda: len(engine.wanted) == 2, 60)
         assert engine.wanted[1].model == str(folder / "chat-Q4_0.gguf")
 
 
@@ -168,6 +167,6 @@ async def test_no_network_is_said_and_nothing_breaks(hub: FakeHub, monkeypatch: 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     async with opened(size=(80, 24)) as (screen, _):
         await screen.press("x", "enter")
-        await screen.until(lambda: "HF_HUB_OFFLINE" in line(screen, "hub-note"))
+        await screen.until(lambda: "HF_HUB_OFFLINE" in line(screen, "hub-note"), 60)
         await screen.press("escape")
-        await screen.until(lambda: screen.app.screen is screen.app.main)
+        await screen.until(lambda: screen.app.screen is screen.app.main, 60)
