@@ -109,19 +109,11 @@ def _ggml_use(facts: DeviceFacts, card: GpuSample | None, entry: DeviceLedger | 
     if card is not None:
         used, total = card.used if card.used is not None else used, card.total if card.total is not None else total
     mine = next((each.used for each in card.processes if each.pid == worker), None) if card else None
+    others = tuple(each for each in card.processes if each.pid != worker) if card else ()
     return DeviceUse(
-        name=facts.name,
-        title=facts.description,
-        kind=facts.kind,
-        weights=weights,
-        kv=kv,
-        compute=compute,
-        used=used,
-        total=total,
-        card=card,
-        worker=mine,
-        others=tuple(each for each in card.processes if each.pid != worker) if card else (),
-    )
+        name=facts.name, title=facts.description, kind=facts.kind, weights=weights, kv=kv, compute=compute,
+        used=used, total=total, card=card, worker=mine, others=others,
+    )  # fmt: skip
 
 
 def ram_use(state: SessionState, sample: Sample | None) -> RamUse:

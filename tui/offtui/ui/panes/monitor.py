@@ -17,6 +17,7 @@ from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
 from offtui.ui.commands import Where, bindings
 from offtui.ui.panes.column import PaneGrew
+from offtui.ui.panes.painted import Painted
 from offtui.ui.rhythm import is_only_memory
 from offtui.ui.widgets.gauges import LABEL, Look, cpu_line, device_lines, flow_text, ram_lines, would_be
 from offtui.ui.widgets.lanes import TOKENS, Window, lane_values, round_up, window_of
@@ -33,7 +34,7 @@ SEVERAL = 2
 """Devices from which on more than that have one row each."""
 
 
-class MonitorPane(Vertical, can_focus=True):
+class MonitorPane(Painted, Vertical, can_focus=True):
     """Fixed lines, each painted only when its text changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.MONITOR)]
@@ -71,21 +72,12 @@ class MonitorPane(Vertical, can_focus=True):
         if sample is not None:
             self._paint()
 
-    def watch_draft(self) -> None:
-        """Show what the devices would hold with the dial's draft."""
-        self._paint()
-
-    def watch_placement(self) -> None:
-        """Likewise with another placement."""
-        self._paint()
-
     def watch_answer(self) -> None:
         """Show its time, or what happens now."""
         self._paint()
 
     def on_resize(self) -> None:
-        """Fit bars and history; the panes beside have other room."""
-        self._paint()
+        """The panes beside have other room."""
         self.post_message(PaneGrew())
 
     def action_pause(self) -> None:

@@ -13,6 +13,7 @@ from offtui.recorder.devices import DeviceUse, device_uses
 from offtui.text import clean_line
 from offtui.ui import moving, wording
 from offtui.ui.context import is_nearly_full
+from offtui.ui.panes.painted import Painted
 from offtui.ui.rhythm import is_only_memory
 from offtui.ui.widgets.draw import progress_bar, small_bar
 from offtui.ui.widgets.line import Line
@@ -26,7 +27,7 @@ NAME = 16
 _DOT = Content.styled(" · ", "$quiet")
 
 
-class StatusLine(Line):
+class StatusLine(Painted, Line):
     """``name Q4_K_M · 28/37 layers · VRAM 6.1/8.0 ▇▇▇▇▆ · 31.4 t/s · ctx 2.1k/8k``."""
 
     session: var[SessionState] = var(SessionState())
@@ -51,20 +52,8 @@ class StatusLine(Line):
         if self._phase is not Phase.GENERATING:
             self._paint()
 
-    def watch_draft(self) -> None:
-        """Show where the dial points."""
-        self._paint()
-
-    def watch_placement(self) -> None:
-        """Likewise with another placement."""
-        self._paint()
-
     def watch_hint(self) -> None:
         """Show it, where there is room."""
-        self._paint()
-
-    def on_resize(self) -> None:
-        """Leave out more, or less."""
         self._paint()
 
     _phase: Phase = Phase.EMPTY

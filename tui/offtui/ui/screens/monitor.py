@@ -20,6 +20,7 @@ from offtui.text import clean_line
 from offtui.ui.commands import BY_ID, Where, bindings
 from offtui.ui.keys import keys_of
 from offtui.ui.narrow import OpaqueScreen
+from offtui.ui.panes.painted import Painted
 from offtui.ui.widgets.gauges import would_be
 from offtui.ui.widgets.lanes import ZOOMS, Window, graph_width, window_of
 from offtui.ui.widgets.line import Line
@@ -45,7 +46,7 @@ FLASH = 4.0
 """Seconds that a word stays in the last row."""
 
 
-class MonitorScreen(OpaqueScreen):
+class MonitorScreen(Painted, OpaqueScreen):
     """One page of rows, each painted only when its text changes, and a row of keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -127,16 +128,8 @@ class MonitorScreen(OpaqueScreen):
         """The machine was looked at."""
         self._paint()
 
-    def watch_draft(self) -> None:
-        """The dial was turned."""
-        self._paint()
-
     def watch_notice(self) -> None:
         """Say it."""
-        self._paint()
-
-    def on_resize(self) -> None:
-        """Arrange it anew."""
         self._paint()
 
     # Keys
