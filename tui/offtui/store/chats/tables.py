@@ -38,6 +38,20 @@ WHEN new.state <> 'open' AND (old.state = 'open' OR old.content <> new.content) 
     INSERT INTO words (rowid, content) VALUES (new.id, new.content)\\;
 END;
 """,
+    # One trigger for both halves of a change: of two, SQLite fires the newer one first, and what was added would be
+    # taken out again with the words it shares with the old text. What they left wrong is indexed anew; not by
+    # 'rebuild', which would index messages that are being written as well.
+    """
+DROP TRIGGER words_old;
+DROP TRIGGER words_new;
+CREATE TRIGGER words_changed AFTER UPDATE OF content, state ON messages
+WHEN old.content <> new.content OR (old.state = 'open') <> (new.state = 'open') BEGIN
+    INSERT INTO words (words, rowid, content) SELECT 'delete', old.id, old.content WHERE old.state <> 'open'\\;
+    INSERT INTO words (rowid, content) SELECT new.id, new.content WHERE new.state <> 'open'\\;
+END;
+INSERT INTO words (words) VALUES ('delete-all');
+INSERT INTO words (rowid, content) SELECT id, content FROM messages WHERE state <> 'open';
+""",
 )
 VERSION = len(MIGRATIONS)
 """Of the tables; a file with a greater number is a newer offtui's."""
