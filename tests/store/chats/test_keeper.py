@@ -4,7 +4,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import msgspec
@@ -358,3 +360,47 @@ def test_a_mistake_of_its_own_ends_it_with_a_sentence_and_no_question_waits_for_
     assert "no such luck" in kept.said[0]
     until(lambda: kept.keeper.ask(lambda library: library.rows()).cancelled())
     kept.keeper.close()
+
+
+def hold(kept: Kept) -> threading.Event:
+    """Have the thread do nothing until the event is set."""
+    held, go_on = threading.Event(), threading.Event()
+    kept.keeper.ask(lambda _: (held.set(), go_on.wait(60.0)))
+    assert held.wait(60.0)
+    return go_on
+
+
+def test_a_question_that_fails_is_told_and_saving_goes_on(file: Path) -> None:
+    with Kept(file) as kept:
+        with pytest.raises(ZeroDivisionError):
+            kept.read(lambda _: 1 // 0)
+        kept.put(chat("t", "q"))
+        assert kept.titles() == ["t"]
+        assert kept.titles("\ud800") == []
+        assert kept.said == []
+
+
+def test_what_nobody_has_looked_at_yet_counts_as_unkept(file: Path) -> None:
+    with Kept(file) as kept:
+        go_on = hold(kept)
+        kept.put(chat("one", "q"), chat("two", "q"))
+        unanswered = kept.keeper.ask(lambda library: len(library.rows()))
+        assert kept.keeper.unkept == 2
+        go_on.set()
+        assert unanswered.result(60.0) == 2
+        assert kept.keeper.unkept == 0
+
+
+def test_when_it_ends_with_a_mistake_no_question_asked_before_waits_and_the_rest_is_unkept(file: Path) -> None:
+    kept = Kept(file)
+    go_on = hold(kept)
+    kept.keeper.put(Broken("x", "y"))
+    asked = kept.keeper.ask(lambda library: library.rows())
+    kept.put(chat("t", "q"))
+    again = kept.keeper.ask(lambda library: library.rows())
+    go_on.set()
+    for future in (asked, again):
+        with pytest.raises(CancelledError):
+            future.result(60.0)
+    assert kept.keeper.unkept == 2
+    kept.keeper.close(60.0)

@@ -9,8 +9,9 @@ import os
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ BIN_SECONDS = 86400.0
 """After which a deleted chat is purged by another run than the one that deleted it."""
 
 T = TypeVar("T")
+_Question = tuple[Callable[[Library], Any], Future[Any]]
 
 
 @dataclasses.dataclass
@@ -77,7 +79,7 @@ class Keeper:
         self._file = file
         self._clock = clock
         self._wake = threading.Condition()
-        self._inbox: list[Change | tuple[Callable[[Library], Any], Future[Any]]] = []
+        self._inbox: deque[Change | _Question] = deque()
         self._followed: dict[int, _Followed] = {}
         self._closing = False
         # Only the thread's own from here on
@@ -96,7 +98,8 @@ class Keeper:
     @property
     def unkept(self) -> int:
         """Changes that are in memory only."""
-        return len(self._pending)
+        with self._wake:
+            return len(self._pending) + sum(isinstance(entry, Change) for entry in self._inbox)
 
     def put(self, *changes: Change) -> None:
         """Have these written, in one transaction."""
@@ -105,7 +108,7 @@ class Keeper:
             self._wake.notify()
 
     def ask(self, read: Callable[[Library], T]) -> Future[T]:
-        """Have ``read`` called on the thread, after all changes until now. It may raise ``sqlite3.Error``."""
+        """Have ``read`` called on the thread, after all changes until now. What it raises goes to whoever asked."""
         future: Future[T] = Future()
         with self._wake:
             if self._closing:
@@ -159,7 +162,7 @@ class Keeper:
         finally:
             with self._wake:
                 self._closing = True
-                left, self._inbox = self._inbox, []
+                left, self._inbox = self._inbox, deque(entry for entry in self._inbox if isinstance(entry, Change))
             for entry in left:
                 if isinstance(entry, tuple):
                     entry[1].cancel()
@@ -172,24 +175,29 @@ class Keeper:
         with self._wake:
             if not self._inbox and not self._closing:
                 self._wake.wait(self._patience())
-            inbox, self._inbox = self._inbox, []
             closing, now = self._closing, time.monotonic()
             for followed in self._followed.values():
                 if closing or (followed.due is not None and followed.due <= now):
                     followed.due = None
                     message = followed.snapshot()
                     state = ("stopped" if message.content else "failed") if closing else message.state
-                    inbox.append(PutMessage(message.chat, msgspec.structs.replace(message, state=state)))
-        changes: list[Change] = []
-        for entry in inbox:
-            if isinstance(entry, tuple):
-                self._write(changes)
-                changes = []
-                self._answer(*entry)
+                    self._inbox.append(PutMessage(message.chat, msgspec.structs.replace(message, state=state)))
+        for entry in iter(self._take, None):
+            if isinstance(entry, Change):
+                self._pend(entry)
             else:
-                changes.append(entry)
-        self._write(changes)
+                try:
+                    self._write()
+                except BaseException:  # whatever it was, whoever asked must not wait for ever
+                    entry[1].cancel()
+                    raise
+                self._answer(*entry)
+        self._write()
         return not closing
+
+    def _take(self) -> "Change | _Question | None":
+        with self._wake:
+            return self._inbox.popleft() if self._inbox else None
 
     def _patience(self) -> float | None:
         """Seconds until there is something to do anyway; ``None``: there will not be."""
@@ -198,15 +206,16 @@ class Keeper:
             times.append(self._retry_at)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def _write(self, changes: list[Change]) -> None:
-        for change in changes:
-            key = change.key()
-            self._pending.pop(key, None)
-            self._pending[key] = change
-            if isinstance(change, SetDeleted):
-                (self._deleted.add if change.deleted else self._deleted.discard)(change.chat)
-            if self._over is not None:
-                self._apply_over(change)
+    def _pend(self, change: Change) -> None:
+        key = change.key()
+        self._pending.pop(key, None)
+        self._pending[key] = change
+        if isinstance(change, SetDeleted):
+            (self._deleted.add if change.deleted else self._deleted.discard)(change.chat)
+        if self._over is not None:
+            self._apply_over(change)
+
+    def _write(self) -> None:
         if self._pending and time.monotonic() >= self._retry_at:
             self._flush()
 
@@ -283,17 +292,17 @@ class Keeper:
     def _answer(self, read: Callable[[Library], T], future: "Future[T]") -> None:
         if not future.set_running_or_notify_cancel():
             return
-        with contextlib.suppress(InvalidStateError):
+        try:
             try:
-                future.set_result(read(self._library()))
+                answer = read(self._library())
             except sqlite3.Error as error:
                 if not (is_damage(error) and self._begin_anew()):
-                    future.set_exception(error)
-                    return
-                try:
-                    future.set_result(read(self._library()))
-                except sqlite3.Error as again:
-                    future.set_exception(again)
+                    raise
+                answer = read(self._library())
+        except Exception as error:  # noqa: BLE001 -- whoever asked is told: no question may end the saving
+            future.set_exception(error)
+        else:
+            future.set_result(answer)
 
     def _library(self) -> Library:
         return Library(self._under(), Shelf(self._over) if self._over is not None else None)
@@ -358,7 +367,9 @@ class Keeper:
                 (now - ABANDONED,),
             )
             old = connection.execute("SELECT id FROM chats WHERE deleted < ?", (now - BIN_SECONDS,)).fetchall()
-            self._write([Purge(chat) for (chat,) in old])
+            for (chat,) in old:
+                self._pend(Purge(chat))
+            self._write()
 
 
 def _inode(file: Path) -> tuple[int, int] | None:

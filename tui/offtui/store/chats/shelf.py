@@ -1,7 +1,8 @@
 """What is read of the chats: lists, searches, whole chats. Of one connection, or of two laid over one another."""
 
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +24,19 @@ class Shelf:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+
+    @contextlib.contextmanager
+    def _as_of_now(self) -> Generator[None]:
+        """What is read meanwhile belongs together: another offtui may write or delete between two queries."""
+        if self.connection.in_transaction:
+            yield
+            return
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK")
 
     def rows(self) -> list[ChatRow]:
         """All chats: pinned ones first, then the newest."""
@@ -50,18 +64,19 @@ class Shelf:
             "SELECT rowid FROM words WHERE words MATCH ?" if words else "SELECT id FROM messages WHERE state <> 'open'"
         )
         newest = self.connection.execute(
-            f"SELECT chat, max(id) AS newest FROM messages WHERE id IN ({inner}){likes} "
-            "GROUP BY chat ORDER BY newest DESC LIMIT ?",
+            "SELECT found.chat, found.newest, messages.content FROM "
+            f"(SELECT chat, max(id) AS newest FROM messages WHERE id IN ({inner}){likes} "
+            "GROUP BY chat ORDER BY newest DESC LIMIT ?) AS found JOIN messages ON messages.id = found.newest",
             (*([words] if words else []), *patterns, HITS),
-        ).fetchall()
-        found: dict[str, tuple[int, str]] = {}
-        for chat, id in newest:
-            (content,) = self.connection.execute("SELECT content FROM messages WHERE id = ?", (id,)).fetchone()
-            found[chat] = (id, excerpt(content, query))
-        return found
+        )
+        return {chat: (id, excerpt(content, query)) for chat, id, content in newest}
 
     def chat(self, chat: str) -> Chat | None:
         """A whole chat, deleted or not; ``None``: there is none of that id."""
+        with self._as_of_now():
+            return self._chat(chat)
+
+    def _chat(self, chat: str) -> Chat | None:
         row = self.row(chat)
         if row is None:
             return None
@@ -102,6 +117,7 @@ class Library:
 
     def rows(self, query: str = "") -> list[ChatRow]:
         """The chats with all words of ``query`` in their title, tags and model, or in one message of theirs."""
+        query = query.encode("utf-8", "replace").decode()  # half a pair, as of a name that is no text, is in no message
         known: set[str] = set()
         rows: dict[str, ChatRow] = {}
         hits: dict[str, tuple[int, str]] = {}
