@@ -2,11 +2,12 @@
 
 import random
 
+import msgspec
 import pytest
 
 from offtui.protocol.facts import Failure, LayerCount
 from offtui.protocol.spec import Message
-from offtui.store.chats.values import ChatRow, Stamp
+from offtui.store.chats.values import Chat, ChatRow, Stamp, StoredMessage, new_message_id
 from offtui.ui.conversation import Conversation, Said
 from tests.ui.harness import timings
 
@@ -189,6 +190,26 @@ def test_what_is_kept_comes_back_the_same(seed: int) -> None:
     assert back.messages() == talk.messages()
     assert [message.content for message in whole.branch()] == shown(talk)
     assert back.whole(row, "draft", None) == whole
+
+
+def test_a_chat_begun_before_the_clock_was_set_back_is_whole_and_goes_on_in_order() -> None:
+    ahead = new_message_id() + (1 << 40)
+    places = ((ahead, None, "q"), (ahead - 9, ahead, "a"), (ahead - 7, ahead - 9, "next"), (ahead - 8, ahead - 7, "n"))
+    messages = tuple(
+        StoredMessage(id=id, chat="a", parent=parent, role=role, content=text, created=1.0)
+        for (id, parent, text), role in zip(sorted(places), ("assistant", "assistant", "user", "user"), strict=True)
+    )
+    chat = Chat(row=ChatRow(id="a", title="", created=0.0, updated=0.0), messages=messages)
+    talk = Conversation.of(chat)
+    assert [(said.role, said.text) for said in talk.branch] == [
+        ("user", "q"), ("assistant", "a"), ("user", "next"), ("assistant", "n"),
+    ]  # fmt: skip
+    again = talk.again(talk.branch[0])
+    assert again.id > ahead
+    whole = talk.whole(chat.row, "", None)
+    later = msgspec.structs.replace(whole, shown=None, messages=tuple(sorted(whole.messages, key=lambda m: m.id)))
+    assert [said.id for said in Conversation.of(later).branch] == [entry.id for entry in later.branch()]
+    assert Conversation.of(later).branch[-1].id == again.id
 
 
 def test_an_answer_that_nobody_writes_any_more_has_broken_off() -> None:

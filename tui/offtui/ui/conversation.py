@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from offtui.protocol.events import Channel, Stop
 from offtui.protocol.facts import Failure, Timings
 from offtui.protocol.spec import Message, Role
-from offtui.store.chats.values import Chat, ChatRow, Stamp, State, StoredMessage, new_message_id
+from offtui.store.chats.values import Chat, ChatRow, Stamp, State, StoredMessage, known_message_id, new_message_id
 
 
 class Said:
@@ -107,18 +107,20 @@ class Conversation:
         conversation = cls(chat.system_prompt if chat.system_prompt is not None else system_prompt, first_turn)
         known: dict[int | None, Said] = {None: conversation.root}
         for message in chat.messages:
-            parent = known.get(message.parent)
-            if parent is None:  # its question was deleted by another offtui
-                continue
-            said = Said(message.role, parent, text=message.content, id=message.id, created=message.created)
+            said = Said(message.role, None, text=message.content, id=message.id, created=message.created)
             if message.reasoning:
                 said.add("reasoning", message.reasoning)
             # Whoever wrote it is gone, or writes it somewhere else.
             broken = message.state == "open"
             said.state = ("stopped" if message.content else "failed") if broken else message.state
             said.stamp = message.stamp
-            parent.versions.append(said)
             known[message.id] = said
+            known_message_id(message.id)
+        for message in chat.messages:  # once all are known: a clock that was set back gave an answer the smaller id
+            said, parent = known[message.id], known.get(message.parent)
+            if parent is not None:  # else its question was deleted by another offtui
+                said.parent = parent
+                parent.versions.append(said)
         for place, shown in ((None, chat.shown), *((message.id, message.shown) for message in chat.messages)):
             if shown is not None and (said := known.get(shown)) is not None and place in known:
                 known[place].chosen = said if said.parent is known[place] else None

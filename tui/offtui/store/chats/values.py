@@ -30,6 +30,13 @@ def new_message_id() -> int:
         return _newest
 
 
+def known_message_id(id: int) -> None:
+    """From now on new ones are greater than this, though the clock was set back."""
+    global _newest
+    with _lock:
+        _newest = max(_newest, id)
+
+
 def new_chat_id() -> str:
     """Eight letters that no other chat has."""
     return "".join(secrets.choice(_LETTERS) for _ in range(8))
