@@ -173,6 +173,28 @@ def test_a_file_that_is_damaged_while_it_is_open_is_replaced(file: Path) -> None
     store.close()
 
 
+def test_of_two_that_meet_the_damage_only_the_first_sets_the_file_aside(file: Path) -> None:
+    store = Store(file)
+    for _ in range(200):
+        store.add_point(OF, point())
+    store.close()
+    first, second, other = Store(file), Store(file), Store(file)
+    other.add_point(OF, point())  # what the others have read before is no longer the newest
+    other.close()
+    data = bytearray(file.read_bytes())
+    data[4096:] = b"\xa5" * (len(data) - 4096)
+    file.write_bytes(data)
+    for tps, store in enumerate((first, second), 1):
+        store.add_point(OF, point(tps=float(tps), time=float(tps)))
+    for store in (first, second):
+        assert [entry.tps for entry in store.points(FILE, OF.devices, OF.settings)] == [1.0, 2.0]
+    assert (len(first.notices), second.notices) == (1, ())
+    first.close()
+    second.close()
+    (aside,) = file.parent.glob("*.damaged-*[0-9]")
+    assert aside.read_bytes() == bytes(data)
+
+
 def test_a_file_of_a_newer_offtui_is_left_alone(file: Path) -> None:
     Store(file).close()
     with sqlite3.connect(file) as connection:

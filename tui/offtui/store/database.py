@@ -37,6 +37,9 @@ CREATE TABLE constants (
 ) WITHOUT ROWID;
 """
 
+Inode = tuple[int, int]
+"""Of which device, and its number there: what tells a file from another one at the same path."""
+
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
@@ -45,27 +48,51 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(_DAMAGE)
 
 
-def open_database(file: Path, tables: str = TABLES, what: str = "measured") -> tuple[sqlite3.Connection, str]:
-    """A connection to ``file``, and a sentence where something is wrong with it; ``""`` where nothing is.
+def open_database(
+    file: Path, tables: str = TABLES, what: str = "measured"
+) -> tuple[sqlite3.Connection, Inode | None, str]:
+    """A connection to ``file``, which file that is, and a sentence where something is wrong with it, else ``""``.
 
     A damaged file is set aside and a new one begun. Where the file cannot be written, or is another version's, what
-    can be read of it is copied to memory, and the connection is to that. ``what`` is the word for what is kept there.
+    can be read of it is copied to memory, and the connection is to that, of no inode. ``what`` is the word for what is
+    kept there.
     """
     notice = ""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with alone(file):
             try:
-                return _open(file, tables), ""
+                return _open(file, tables), inode_of(file), ""
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise
             aside = set_aside(file)
-            return _open(file, tables), f"{_name(file)} was damaged and is kept as {aside.name}; another is begun."
+            note = f"{_name(file)} was damaged and is kept as {aside.name}; another is begun."
+            return _open(file, tables), inode_of(file), note
     except (sqlite3.Error, OSError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         notice = f"{_name(file)} cannot be written ({clean_line(why, 200)}); what is {what} now is not kept."
-    return _copy_in_memory(file, tables), notice
+    return _copy_in_memory(file, tables), None, notice
+
+
+def inode_of(file: Path) -> Inode | None:
+    """Of the file that stands there now; ``None``: there is none, or it cannot be seen."""
+    try:
+        stat = os.stat(file)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def set_aside_opened(file: Path, inode: Inode | None) -> Path | None:
+    """Set aside the file that was opened there as ``inode`` and is damaged; its new name.
+
+    ``None`` where another file stands there now, which another offtui has begun meanwhile, or it cannot be renamed.
+    """
+    with contextlib.suppress(OSError), alone(file):
+        if inode is not None and inode_of(file) == inode:
+            return set_aside(file)
+    return None
 
 
 def set_aside(file: Path) -> Path:

@@ -1,12 +1,11 @@
 """A database that may be lost at any time: a damaged one is begun anew, one that fails is said and done without."""
 
-import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from offtui.store.database import TABLES, is_damage, open_database, set_aside
+from offtui.store.database import TABLES, Inode, is_damage, open_database, set_aside_opened
 from offtui.text import clean_line
 
 T = TypeVar("T")
@@ -28,6 +27,7 @@ class Kept:
         self._tables = tables
         self._notices: list[str] = []
         self._connection: sqlite3.Connection
+        self._inode: Inode | None
         self._open()
 
     @property
@@ -40,7 +40,7 @@ class Kept:
         self._connection.close()
 
     def _open(self) -> None:
-        self._connection, notice = open_database(self._file, self._tables, self._what)
+        self._connection, self._inode, notice = open_database(self._file, self._tables, self._what)
         if notice:
             self._say(notice)
 
@@ -67,9 +67,9 @@ class Kept:
             if not is_damage(error):
                 return self._fail(error, otherwise)
         self._connection.close()
-        with contextlib.suppress(OSError):  # gone already, or not ours to rename: opening says what is left of it
-            aside = set_aside(self._file).name
-            self._say(f"What is {self._what} was damaged and is kept as {aside}; another file is begun.")
+        aside = set_aside_opened(self._file, self._inode)
+        if aside is not None:  # else another offtui was first, or it is gone: opening says what is left of it
+            self._say(f"What is {self._what} was damaged and is kept as {aside.name}; another file is begun.")
         self._open()
         try:
             return work()

@@ -5,7 +5,6 @@ What cannot be written is said, kept in memory, laid over what can be read, and 
 
 import contextlib
 import dataclasses
-import os
 import sqlite3
 import threading
 import time
@@ -22,7 +21,7 @@ from offtui.store.chats.changes import NEW_CHAT, Change, ChatGone, Purge, PutCha
 from offtui.store.chats.opening import Opened, open_chats, open_in_memory, reason
 from offtui.store.chats.shelf import Library, Shelf
 from offtui.store.chats.values import StoredMessage
-from offtui.store.database import alone, is_damage, set_aside
+from offtui.store.database import inode_of, is_damage, set_aside_opened
 from offtui.text import clean_line
 
 CHECKPOINT = 0.5
@@ -84,7 +83,6 @@ class Keeper:
         self._closing = False
         # Only the thread's own from here on
         self._opened: Opened | None = None
-        self._inode: tuple[int, int] | None = None
         self._pending: dict[object, Change] = {}
         self._over: sqlite3.Connection | None = None
         self._failing_since: float | None = None
@@ -162,7 +160,9 @@ class Keeper:
         finally:
             with self._wake:
                 self._closing = True
-                left, self._inbox = self._inbox, deque(entry for entry in self._inbox if isinstance(entry, Change))
+                left = list(self._inbox)
+                self._inbox.clear()
+                self._inbox.extend(entry for entry in left if isinstance(entry, Change))
             for entry in left:
                 if isinstance(entry, tuple):
                     entry[1].cancel()
@@ -324,14 +324,14 @@ class Keeper:
 
     def _is_same_file(self) -> bool:
         """Whether what was opened is still what stands at its path: it may have been set aside, or removed."""
-        return self._opened is not None and (not self._opened.writable or self._inode == _inode(self._opened.file))
+        opened = self._opened
+        return opened is not None and (not opened.writable or opened.inode == inode_of(opened.file))
 
     def _reopen(self) -> None:
         before = self._opened
         if before is not None and before.connection is not None:
             before.connection.close()
         self._opened = open_chats(self._file)
-        self._inode = _inode(self._opened.file)
         if self._opened.notice and (before is None or before.notice != self._opened.notice):
             self._say(self._opened.notice)
 
@@ -342,11 +342,9 @@ class Keeper:
             return False
         opened.connection.close()
         self._opened = None
-        # Gone already, or not ours to rename: opening says what is left of it. Another offtui may have been first.
-        with contextlib.suppress(OSError), alone(opened.file):
-            if self._inode == _inode(opened.file):
-                aside = set_aside(opened.file)
-                self._say(f"The file of the chats was damaged and is kept as {aside.name}; a new one is begun.")
+        aside = set_aside_opened(opened.file, opened.inode)
+        if aside is not None:  # else another offtui was first, or it is gone: opening says what is left of it
+            self._say(f"The file of the chats was damaged and is kept as {aside.name}; a new one is begun.")
         self._reopen()
         try:
             for chat in self._transact():
@@ -370,11 +368,3 @@ class Keeper:
             for (chat,) in old:
                 self._pend(Purge(chat))
             self._write()
-
-
-def _inode(file: Path) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(file)
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from offtui import paths
 from offtui.store.chats.tables import VERSION, NewerSchema, migrate, version_of
-from offtui.store.database import alone, is_damage, set_aside
+from offtui.store.database import Inode, alone, inode_of, is_damage, set_aside
 from offtui.text import clean_line
 
 PATIENCE = 0.5
@@ -23,6 +23,8 @@ class Opened:
     file: Path
     writable: bool
     notice: str = ""
+    inode: Inode | None = None
+    """Of the file, where it can be written."""
 
 
 def default_file() -> Path:
@@ -46,7 +48,7 @@ def open_chats(file: Path | None = None) -> Opened:
             opened = _open_or_begin(beside)
         except (NewerSchema, sqlite3.Error, OSError) as error:
             return Opened(None, beside, False, f"{note} That cannot be opened: {reason(error)}.")
-        return Opened(opened.connection, opened.file, opened.writable, f"{note} {opened.notice}".strip())
+        return Opened(opened.connection, opened.file, opened.writable, f"{note} {opened.notice}".strip(), opened.inode)
     except (sqlite3.Error, OSError) as error:
         connection = open_to_read(wanted)
         return Opened(
@@ -86,13 +88,13 @@ def _open_or_begin(file: Path) -> Opened:
     file.parent.mkdir(parents=True, exist_ok=True)
     with alone(file):
         try:
-            return Opened(_open(file), file, True)
+            return Opened(_open(file), file, True, "", inode_of(file))
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
         aside = set_aside(file)
         note = f"{_name(file)} was damaged and is kept as {aside.name}; a new one is begun."
-        return Opened(_open(file), file, True, note)
+        return Opened(_open(file), file, True, note, inode_of(file))
 
 
 def _open(file: Path) -> sqlite3.Connection:
