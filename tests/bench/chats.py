@@ -16,7 +16,7 @@ from offtui.store.chats.keeper import Keeper
 from offtui.store.chats.values import Chat
 from tests.bench.report import Figure
 from tests.bench.terminal import Terminal
-from tests.bench.transcript import SAMPLE
+from tests.fakes.worker import MARKDOWN
 from tests.store.chats.talk import chat
 from tests.ui.killing import LAUNCH, seconds_lost
 
@@ -28,11 +28,11 @@ QUERIES = ("orchid", "t", "the", "layers of the", "budg", "last message", "100%"
 def long_chat() -> Chat:
     """Questions of a line, answers of Markdown of all kinds; every hundredth is about orchids."""
     chance = random.Random(1)
-    words = SAMPLE.split()
+    words = MARKDOWN.split()
     texts: list[str] = []
     for number in range(MESSAGES):
         question = " ".join(chance.choices(words, k=12))
-        texts.append(f"{'orchid ' if number % 100 == 0 else ''}{question}" if number % 2 == 0 else SAMPLE)
+        texts.append(f"{'orchid ' if number % 100 == 0 else ''}{question}" if number % 2 == 0 else MARKDOWN)
     return chat("The long one", *texts[:-1], "This is the last message.", updated=2000.0)
 
 
