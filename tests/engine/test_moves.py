@@ -10,7 +10,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStepped, WorkerRetired
+from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStep, MoveStepped, WorkerRetired
 from offtui.engine.state import Phase, SessionState, WorkerEnded
 from offtui.protocol.events import (
     Hello,
@@ -171,6 +171,63 @@ def test_a_worker_that_fails_at_the_hand_over_loses_nothing(start: Start, overla
     assert life.wait(up(4)).failure is not None
     life.wait_for(TurnEnded)
     assert life.text() == WHOLE
+
+
+def caches() -> int:
+    """Descriptors of memory for KV caches that this process holds."""
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the listing's own is gone by now
+            found += "offtui-kv" in os.readlink(f"/proc/self/fd/{name}")
+    return found
+
+
+ENDLESS = ("--pause", "0.02", "--pieces", "5000")
+"""However slow the machine, the answer has not ended before the move."""
+
+
+def goes_on_and_stops(life: Harness) -> None:
+    """The answer goes on, without a gap; when it is stopped nothing stays in this process."""
+    before = len(life.of(Piece))
+    life.wait(lambda _: len(life.of(Piece)) >= before + 2)
+    life.session.stop()
+    life.wait_for(TurnEnded)
+    assert life.text() == "".join(f"word{number} " for number in range(len(life.of(Piece))))
+    assert (len(life.of(TurnStarted)), life.of(TurnFailed)) == (1, [])
+    life.session.close()
+
+
+def test_where_the_device_fails_the_one_beside_at_the_hand_over_its_cache_goes_the_other_way(start: Start) -> None:
+    """Restored in place then, from what is saved already; nothing is saved twice, and nothing stays in memory."""
+    before = caches()
+    life = answering(start, *ENDLESS, "--do-layers", "9:restore:rpc_unreachable", overlap=always)
+    want(life, 9)
+    life.wait_for(TurnPaused)
+    life.wait(lambda s: s.move is None)
+    # as loads of 9 layers always fail to restore, the old one is back: with its cache
+    state = life.wait(up(4))
+    assert (state.moved.beside, state.moved.failure is None) == (False, False)
+    assert state.moved.tokens > 0
+    assert [stepped.step for stepped in life.of(MoveStepped)].count(MoveStep.SAVING) == 1
+    goes_on_and_stops(life)
+    assert caches() == before
+
+
+@pytest.mark.parametrize("kind", ["kill", "rpc_unreachable"])
+@pytest.mark.parametrize("old", ["pause", "save"])
+def test_one_beside_that_dies_while_the_old_one_hands_over_leaves_it_answering(
+    start: Start, old: str, kind: str
+) -> None:
+    """The old worker halts and saves at its own pace: what becomes of the move is decided when it has."""
+    before = caches()
+    orders = ("--do-layers", f"4:{old}:slow", "--do-layers", f"9:ready:{kind}")
+    life = answering(start, *ENDLESS, *orders, overlap=always)
+    want(life, 9)
+    life.wait_for(MoveEnded)
+    state = life.wait(lambda s: s.move is None)
+    assert state.moved.failure is not None
+    goes_on_and_stops(life)
+    assert caches() == before
 
 
 @OVERLAPS

@@ -26,6 +26,7 @@ def ask_for_cache(host: Host, move: Transfer, deadlines: Deadlines, now: float) 
         return False
     if turn is not None:
         host.send(worker, Pause(turn.turn))
+    move.close()
     try:
         move.parcel = parcel(size, paths.state_dir())
         host.send(worker, SaveState(), move.parcel.descriptor)

@@ -115,7 +115,7 @@ class Mover:
     def stop(self, now: float) -> bool:
         """Esc during a move. False: what is to be stopped is the session's worker's."""
         move = self._transfer
-        if move is None or (move.step is MoveStep.RESTORING and move.child is None):
+        if move is None or (move.step is MoveStep.RESTORING and move.child is None and move.dying is None):
             return False
         match move.step:
             case MoveStep.BESIDE:
@@ -224,7 +224,9 @@ class Mover:
         """It closed its socket, or talks nonsense, or is silent; the autopsy says why once it is reaped."""
         move = self._transfer
         if move is not None and move.child is not None:
-            move.dying, move.child, move.due = move.child, None, None
+            move.dying, move.child = move.child, None
+            if move.step is not MoveStep.SAVING:  # for which the old worker has its time still
+                move.due = None
             self._host.crew.end(move.dying, stage, now, beside=True, explain=True)
 
     def buried(self, child: Child, failure: Failure, now: float) -> None:
@@ -232,7 +234,8 @@ class Mover:
         move = self._transfer
         if move is not None and move.dying is child:
             move.dying = None
-            self._beside_failed(move, failure, now)
+            if move.step is not MoveStep.LOADING:  # the old one died too, and is loaded again
+                self._beside_failed(move, failure, now)
 
     def on_time(self, now: float) -> None:
         """Enforce the deadlines; load beside the session's worker once there is place."""
@@ -253,6 +256,7 @@ class Mover:
         try:
             move.child, move.due = self._host.crew.take(now)
         except OSError:
+            move.beside = None
             self._save(move, now)  # where no process can be started, the load in the old one's place will say so
             return
         if move.child.hello is not None:
@@ -276,6 +280,11 @@ class Mover:
     def _saved(self, move: Transfer, now: float) -> None:
         if move.child is not None:
             self._restore(move, move.child, now)
+            return
+        if move.beside is not None:  # it died meanwhile: of what, is or will be known
+            move.step, move.due = MoveStep.RESTORING, None
+            if move.lost is not None:
+                self._beside_failed(move, move.lost, now)
             return
         if move.later == move.origin.spec and not move.why:
             self._stay(move, CANCELLED, now)
@@ -326,13 +335,19 @@ class Mover:
         host.again(move.later, move.stop_later, now)
 
     def _beside_failed(self, move: Transfer, failure: Failure, now: float) -> None:
+        if move.step is MoveStep.SAVING:
+            move.lost = failure  # the old worker can do nothing else before it has halted
+            return
         if failure.kind in ("rpc_busy", "rpc_unreachable", "rpc_mismatch") and move.beside is not None:
             # The device has no second slot after all: the load takes the old one's place.
             if move.beside.rpc != move.target.rpc:
                 self._no_slots.add(move.beside.rpc)
             move.beside = None
             self._host.tell(MoveBegan(move.target, False))
-            self._save(move, now)
+            if move.step is MoveStep.BESIDE:
+                self._save(move, now)
+            else:
+                self._saved(move, now)
             return
         self._stay(move, failure, now)
 
@@ -373,7 +388,9 @@ class Mover:
         self._host.end_worker(Stage.KILL, now, failure=Failure("timeout", f"{message} in time and was ended."))
 
     def _end_beside(self, move: Transfer, now: float, stage: Stage = Stage.QUIT) -> None:
-        child, move.child, move.due = move.child, None, None
+        child, move.child = move.child, None
+        if move.step is not MoveStep.SAVING:
+            move.due = None
         if child is not None:
             if stage is Stage.QUIT and move.loaded is None:
                 self._host.send(child, CancelLoad())

@@ -83,6 +83,8 @@ class Transfer:
     """The worker that does."""
     loaded: Loaded | None = None
     dying: Child | None = None
+    lost: Failure | None = None
+    """Of what that worker died while the old one was saving."""
     paused: TurnPaused | None = None
     parcel: Parcel | None = None
     saved: StateSaved | None = None
