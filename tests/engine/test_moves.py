@@ -25,7 +25,7 @@ from offtui.protocol.events import (
     TurnStarted,
 )
 from offtui.protocol.spec import LoadSpec, Message, Sampling
-from tests.engine.harness import FAKE, QUICK, SLOW, WHOLE, Harness, Start, children, until
+from tests.engine.harness import FAKE, QUICK, SLOW, WHOLE, Harness, Start, caches, children, until
 
 
 def always(_state: SessionState, spec: LoadSpec, _used: object) -> LoadSpec | None:
@@ -171,15 +171,6 @@ def test_a_worker_that_fails_at_the_hand_over_loses_nothing(start: Start, overla
     assert life.wait(up(4)).failure is not None
     life.wait_for(TurnEnded)
     assert life.text() == WHOLE
-
-
-def caches() -> int:
-    """Descriptors of memory for KV caches that this process holds."""
-    found = 0
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the listing's own is gone by now
-            found += "offtui-kv" in os.readlink(f"/proc/self/fd/{name}")
-    return found
 
 
 ENDLESS = ("--pause", "0.02", "--pieces", "5000")

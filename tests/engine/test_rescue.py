@@ -18,7 +18,7 @@ from offtui.protocol.events import (
     TurnStarted,
 )
 from offtui.protocol.spec import LoadSpec
-from tests.engine.harness import QUICK, SLOW, WHOLE, Harness, Start, children
+from tests.engine.harness import QUICK, SLOW, WHOLE, Harness, Start, caches, children, until
 
 
 def broken_off(start: Start, pieces: int, *args: str, **options: object) -> Harness:
@@ -179,6 +179,26 @@ def test_no_descriptor_is_left(start: Start) -> None:
     life.session.close()
     assert children() == []
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@pytest.mark.parametrize("end", ["dies", "is replaced"])
+def test_the_copies_of_a_worker_that_is_gone_take_no_memory(start: Start, end: str) -> None:
+    """The model that is loaded next may need it."""
+    before = caches()
+    life = start()
+    life.load("good.gguf", n_gpu_layers=4)
+    life.ask()
+    life.wait_for(TurnEnded)
+    life.wait_phase(Phase.READY)
+    assert caches() == before + 2
+    if end == "dies":
+        os.kill(life.of(Hello)[-1].pid, signal.SIGKILL)
+        life.wait_for(WorkerEnded)
+    else:
+        life.session.want(LoadSpec(model="load:stall"))
+        life.wait_for(WorkerEnded)
+        life.wait_phase(Phase.LOADING)
+    until(lambda: caches() == before)
 
 
 @pytest.mark.parametrize("seed", range(3))

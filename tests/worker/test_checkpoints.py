@@ -30,8 +30,9 @@ class Scene:
         monkeypatch.setattr(carry, "size_of", lambda _: self.size)
         monkeypatch.setattr(carry, "save", self._save)
 
-    def _save(self, sequence: Any, _descriptor: int) -> StateSaved:
+    def _save(self, sequence: Any, descriptor: int) -> StateSaved:
         self.now += self.cost
+        os.ftruncate(descriptor, self.size)
         tokens = pack_tokens(range(sequence.n_past))
         manifest = Manifest(layout=LAYOUT, n_ctx=9, size=self.size, tokens=tokens) if self.can else None
         return StateSaved(manifest, self.cost)
@@ -91,6 +92,22 @@ def test_a_cache_that_is_too_large_or_cannot_be_copied_gives_the_memory_back(sce
     scene.keep()
     scene.write(30)
     assert scene.told == []
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3])
+@pytest.mark.parametrize("can", [True, False], ids=["too large", "cannot be copied"])
+def test_only_the_newest_copy_stays_once_there_are_no_more(scene: Scene, copies: int, can: bool) -> None:
+    ours = [os.dup(file) for file in scene.keep(most=1000)]
+    while len(scene.told) < copies:
+        scene.write(0.1)
+    scene.size, scene.can = (1001, True) if can else (1000, False)
+    scene.write(30)
+    assert len(scene.told) == copies
+    sizes = [os.fstat(file).st_size for file in ours]
+    for file in ours:
+        os.close(file)
+    newest = scene.told[-1].slot
+    assert (sizes[newest], sizes[1 - newest]) == (1000, 0)
 
 
 def test_nothing_is_copied_where_nobody_asked(scene: Scene) -> None:

@@ -105,8 +105,14 @@ class Rescue:
             self._newest.manifest = event.manifest
 
     def settle(self) -> None:
-        """Where the turn is gone without having ended: it is broken, and can go on."""
+        """Where the turn is gone without having ended: it is broken, and can go on.
+
+        Where the worker is gone that made the copies and no turn needs them: their memory is given back, as the next
+        model may want it.
+        """
         record = self._record
+        if record is None and self._lost is None and self._host.worker is not self._of:
+            self._drop_copies()
         if record is None or self._host.state.turn is not None or self._host.state.phase is Phase.CLOSED:
             return
         self._record = None
@@ -151,9 +157,8 @@ class Rescue:
     def close(self) -> None:
         """Give all memory back."""
         self.forget()
-        for copy in self._copies:
-            copy.close()
-        self._copies, self._of, self._newest, self._record = [], None, None, None
+        self._drop_copies()
+        self._record = None
 
     def _tell(self, record: _Record) -> None:
         manifest = None if self._newest is None else self._newest.manifest
@@ -181,16 +186,20 @@ class Rescue:
         host.due = Due(Wait.TURN_START, now + patience)
         return True
 
+    def _drop_copies(self) -> None:
+        for copy in self._copies:
+            copy.close()
+        if self._newest in self._copies:
+            self._newest = None
+        self._copies, self._of = [], None
+
     def _keep_copies(self) -> None:
         """Have the session's worker copy its cache; once in its life."""
         worker = self._host.worker
         if worker is None or worker is self._of or not hasattr(os, "memfd_create"):
             return
-        for copy in self._copies:
-            copy.close()
-        if self._newest in self._copies:
-            self._newest = None
-        self._copies, self._of = [], worker
+        self._drop_copies()
+        self._of = worker
         most = min(MOST, round(ram_available() * SHARE_OF_RAM / 2))
         with contextlib.suppress(OSError):  # without memory for them there are none
             for _ in range(2):

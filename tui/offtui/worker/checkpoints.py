@@ -4,6 +4,7 @@ Two pieces of memory by turns, so that one is whole whenever the process dies. H
 at most a sixtieth of the time goes into them.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -32,6 +33,8 @@ class Checkpoints:
         """File descriptors."""
         self._most = 0
         self._next = 0
+        self._newest: int | None = None
+        """The slot with the newest copy that is whole."""
         self._tokens = 0
         """In the newest copy."""
         self._ended = clock()
@@ -68,10 +71,17 @@ class Checkpoints:
             self._drop()
             return
         self._send(Checkpointed(self._next, saved.manifest, saved.seconds))
-        self._next = 1 - self._next
+        self._newest, self._next = self._next, 1 - self._next
 
     def _drop(self) -> None:
-        """Give the memory back: this cache is too large, or cannot be copied."""
-        for descriptor in self._slots:
+        """Make no more copies: this cache is too large, or cannot be copied.
+
+        The memory is given back, but for the newest copy: the parent may still restore it, and most of the cache with
+        it.
+        """
+        for slot, descriptor in enumerate(self._slots):
+            if slot != self._newest:
+                with contextlib.suppress(OSError):  # the parent gives it back when this process ends
+                    os.ftruncate(descriptor, 0)
             os.close(descriptor)
         self._slots.clear()
