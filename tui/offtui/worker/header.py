@@ -96,7 +96,10 @@ def _has_code(header: Header) -> bool:
         return True
     from offtui.worker.architecture import is_known
 
-    return is_known(header.get_str("general.architecture")[:1000])
+    try:
+        return is_known(header.get_str("general.architecture")[:1000])
+    except OSError:  # no place for a file to ask with: loading it will tell
+        return True
 
 
 def _name(path: str) -> str:
