@@ -129,6 +129,7 @@ def test_markdown_with_headings_that_say_who_speaks_is_read() -> None:
         (b'[{"role": "user", "content": 3}]', "no text"),
         (b'{"messages": []}', "no message"),
         (b"[" * 5000, "JSON"),
+        (b'{"messages": []}\n' + b"[" * 100_000, "JSON"),
         (b'[{"role": {}, "content": ""}]', "role"),
     ],
 )

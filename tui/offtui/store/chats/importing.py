@@ -54,7 +54,7 @@ def _from_json(text: str) -> Iterator[Chat]:
         lines = [line for line in text.splitlines() if line.strip()]
         try:
             data = [msgspec.json.decode(line) for line in lines]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise LoadError(f"It is no JSON: {clean_line(str(error), 200)}.") from None
     if isinstance(data, list):
         entries = cast("list[Any]", data)
