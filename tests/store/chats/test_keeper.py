@@ -253,6 +253,36 @@ def test_a_lock_that_is_held_is_waited_for_and_said_when_it_lasts(file: Path, mo
         other.close()
 
 
+@pytest.mark.parametrize("opened_before", [True, False])
+def test_what_is_left_at_the_end_waits_for_whoever_holds_the_file(file: Path, opened_before: bool) -> None:
+    tries = threading.Semaphore(0)
+
+    class Counting(keeping.Keeper):
+        def _failed(self, error: sqlite3.Error) -> None:
+            super()._failed(error)
+            tries.release()
+
+    with Kept(file) as kept:
+        kept.put(chat("before", "q"))
+    other = sqlite3.connect(file, isolation_level=None)
+    if not opened_before:
+        other.execute("BEGIN IMMEDIATE")
+    keeper = Counting(lambda _: None, file=file)
+    assert len(keeper.ask(lambda library: library.rows()).result(60.0)) == 1
+    if opened_before:
+        other.execute("BEGIN IMMEDIATE")
+    last = chat("last", "q")
+    keeper.put(PutChat(last.row.id, last))
+    closing = threading.Thread(target=keeper.close, args=(120.0,))
+    closing.start()
+    assert all(tries.acquire(timeout=30.0) for _ in range(4)), "it gave up"
+    other.execute("ROLLBACK")
+    closing.join(120.0)
+    assert keeper.unkept == 0
+    assert sorted(other.execute("SELECT title FROM chats").fetchall()) == [("before",), ("last",)]
+    other.close()
+
+
 def test_two_offtuis_write_at_once(file: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"

@@ -48,6 +48,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(_DAMAGE)
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether the error says that another program holds the file."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
 def open_database(
     file: Path, tables: str = TABLES, what: str = "measured"
 ) -> tuple[sqlite3.Connection, Inode | None, str]:

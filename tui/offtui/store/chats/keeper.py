@@ -18,16 +18,18 @@ import msgspec
 
 from offtui.protocol.events import Channel
 from offtui.store.chats.changes import NEW_CHAT, Change, ChatGone, Purge, PutChat, PutMessage, SetDeleted
-from offtui.store.chats.opening import Opened, open_chats, open_in_memory, reason
+from offtui.store.chats.opening import PATIENCE, Opened, open_chats, open_in_memory, reason
 from offtui.store.chats.shelf import Library, Shelf
 from offtui.store.chats.values import StoredMessage
-from offtui.store.database import inode_of, is_damage, set_aside_opened
+from offtui.store.database import inode_of, is_busy, is_damage, set_aside_opened
 from offtui.text import clean_line
 
 CHECKPOINT = 0.5
 """Seconds that a piece of an answer waits in memory, at most."""
 FIRST_RETRY, LAST_RETRY = 0.5, 10.0
 """Seconds until what could not be written is tried again, at first and later on."""
+LAST_PAUSE = 0.05
+"""Seconds between two tries when it is closing, beside those that each of them waits."""
 QUIET = 3.0
 """Seconds that another offtui may hold the file before it is said."""
 ABANDONED = 10.0
@@ -81,11 +83,14 @@ class Keeper:
         self._inbox: deque[Change | _Question] = deque()
         self._followed: dict[int, _Followed] = {}
         self._closing = False
+        self._until = 0.0
+        """When it is no longer worth while to wait for the file, by ``time.monotonic``."""
         # Only the thread's own from here on
         self._opened: Opened | None = None
         self._pending: dict[object, Change] = {}
         self._over: sqlite3.Connection | None = None
         self._failing_since: float | None = None
+        self._is_held = False
         self._retry_at = 0.0
         self._pause = FIRST_RETRY
         self._said = ""
@@ -138,12 +143,15 @@ class Keeper:
                 self._wake.notify()
 
     def close(self, patience: float = 3.0) -> None:
-        """Write what there is, and end. Messages that are followed are marked as broken off."""
+        """Write what there is, and end. Messages that are followed are marked as broken off.
+
+        A file that another program holds is tried again for ``patience`` seconds.
+        """
         with self._wake:
-            self._closing = True
+            self._closing, self._until = True, time.monotonic() + patience
             self._wake.notify()
         if threading.current_thread() is not self._thread:
-            self._thread.join(patience)
+            self._thread.join(patience + PATIENCE)
 
     # The thread
 
@@ -155,6 +163,9 @@ class Keeper:
                 pass
             self._pending.update({("purge", chat): Purge(chat) for chat in self._deleted})
             self._flush()
+            while self._pending and self._is_held and time.monotonic() < self._until:
+                time.sleep(LAST_PAUSE)
+                self._flush()
         except Exception as error:  # noqa: BLE001 -- the thread's last: nobody above it would say that nothing is kept
             self._say(f"Saving the chats has ended, which is a mistake of offtui's: {clean_line(repr(error), 300)}.")
         finally:
@@ -271,7 +282,7 @@ class Keeper:
             self._over = open_in_memory()
             for change in self._pending.values():
                 self._apply_over(change)
-        busy = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+        busy = self._is_held = is_busy(error) or (self._opened is not None and self._opened.busy)
         why = "another program holds the file" if busy else reason(error)
         if why != self._said and (not busy or now - self._failing_since >= QUIET):
             self._said = why

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from offtui import paths
 from offtui.store.chats.tables import VERSION, NewerSchema, migrate, version_of
-from offtui.store.database import Inode, alone, inode_of, is_damage, set_aside
+from offtui.store.database import Inode, alone, inode_of, is_busy, is_damage, set_aside
 from offtui.text import clean_line
 
 PATIENCE = 0.5
@@ -25,6 +25,8 @@ class Opened:
     notice: str = ""
     inode: Inode | None = None
     """Of the file, where it can be written."""
+    busy: bool = False
+    """It can be written when another program lets go of it."""
 
 
 def default_file() -> Path:
@@ -51,9 +53,8 @@ def open_chats(file: Path | None = None) -> Opened:
         return Opened(opened.connection, opened.file, opened.writable, f"{note} {opened.notice}".strip(), opened.inode)
     except (sqlite3.Error, OSError) as error:
         connection = open_to_read(wanted)
-        return Opened(
-            connection, wanted, False, f"{_name(wanted)} cannot be written ({reason(error)}); new chats are not kept."
-        )
+        note = f"{_name(wanted)} cannot be written ({reason(error)}); new chats are not kept."
+        return Opened(connection, wanted, False, note, busy=isinstance(error, sqlite3.Error) and is_busy(error))
 
 
 def open_to_read(file: Path) -> sqlite3.Connection | None:
