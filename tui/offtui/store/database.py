@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
+from offtui.store import private
 from offtui.text import clean_line
 
 VERSION = 1
@@ -64,7 +65,7 @@ def open_database(
     """
     notice = ""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(file.parent)
         with alone(file):
             try:
                 return _open(file, tables), inode_of(file), ""
@@ -116,6 +117,7 @@ def set_aside(file: Path) -> Path:
 
 
 def _open(file: Path, tables: str) -> sqlite3.Connection:
+    private.make_file(file)
     connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

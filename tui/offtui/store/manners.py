@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from offtui.protocol.spec import Sampling
+from offtui.store import private
 from offtui.text import clean_line
 
 WhenFull = Literal["stop", "drop", "larger"]
@@ -103,9 +104,7 @@ class Manners:
             with _alone(file):
                 kept = self._read()
                 change(kept)
-                fresh = file.with_name(f"{file.name}.{os.getpid()}")
-                fresh.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1))
-                os.replace(fresh, file)
+                private.replace_file(file, msgspec.json.format(msgspec.json.encode(kept), indent=1))
             self._own = _Kept()
             self.notice = ""
         except (OSError, UnicodeEncodeError) as error:
@@ -130,7 +129,7 @@ class Manners:
 @contextlib.contextmanager
 def _alone(file: Path) -> Generator[None]:
     """No other offtui writes meanwhile; a file that is none of ours is set aside."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(file.parent)
     with open(file.with_name(f"{file.name}.lock"), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if file.exists() and not _is_ours(file):

@@ -16,6 +16,7 @@ import msgspec
 
 from offtui import paths
 from offtui.protocol.spec import LoadSpec
+from offtui.store import private
 
 MOST_MODELS = 200
 """Kept; the one unused for longest goes first."""
@@ -113,9 +114,7 @@ class Remembered:
                 size=size, used=self._clock(), rpc=wanted.rpc, changed=changed, loads=(*loads, load)[-MOST_LOADS:]
             )
             newest = sorted(models.items(), key=lambda entry: entry[1].used)[-MOST_MODELS:]
-            fresh = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-            fresh.write_bytes(msgspec.json.encode(dict(newest)))
-            os.replace(fresh, self._file)
+            private.replace_file(self._file, msgspec.json.encode(dict(newest)))
 
     def _read(self) -> dict[str, _Kept]:
         try:
@@ -129,7 +128,7 @@ class Remembered:
 
     @contextlib.contextmanager
     def _alone(self) -> Generator[None]:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self._file.parent)
         with open(self._file.with_name(f"{self._file.name}.lock"), "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

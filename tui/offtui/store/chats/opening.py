@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offtui import paths
+from offtui.store import private
 from offtui.store.chats.tables import VERSION, NewerSchema, migrate, version_of
 from offtui.store.database import Inode, alone, inode_of, is_busy, is_damage, set_aside
 from offtui.text import clean_line
@@ -86,7 +87,7 @@ def reason(error: Exception) -> str:
 
 
 def _open_or_begin(file: Path) -> Opened:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(file.parent)
     with alone(file):
         try:
             return Opened(_open(file), file, True, "", inode_of(file))
@@ -99,6 +100,7 @@ def _open_or_begin(file: Path) -> Opened:
 
 
 def _open(file: Path) -> sqlite3.Connection:
+    private.make_file(file)
     connection = connected(str(file))
     try:
         if (version := version_of(connection)) > VERSION:
