@@ -141,6 +141,38 @@ def test_only_so_many_headers_are_kept(file: Path, tmp_path: Path, monkeypatch: 
     store.close()
 
 
+def test_of_what_is_measured_only_the_newest_is_kept_and_that_by_circumstances(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offtui.store.measurements.MAX_POINTS", 3)
+    ticks = iter(range(100))
+    store = Store(file, clock=lambda: float(next(ticks)))
+    elsewhere = msgspec.structs.replace(OF, devices="CUDA0 Another 8")
+    other_file = msgspec.structs.replace(OF, file=msgspec.structs.replace(FILE, size=1))
+    for number in (1, 5, 2, 4, 3):
+        for of in (OF, elsewhere, other_file):
+            store.add_point(of, point(tps=float(number), time=float(number)))
+            store.add_spent(of, Spent(12, 64, float(number), float(number)))
+        for of in (OF, elsewhere):
+            store.add_residuals(of, [Residual("CUDA0", "compute", number, 1), Residual("CPU", "kv", number, 1)])
+    for of in (OF, elsewhere, other_file):
+        assert [entry.tps for entry in store.points(of.file, of.devices, of.settings)] == [3.0, 4.0, 5.0]
+        assert [entry.joules for entry in store.spent(of.file, of.devices, of.settings)] == [3.0, 4.0, 5.0]
+    for of in (OF, elsewhere):
+        assert [(entry.purpose, entry.planned) for entry in store.residuals(of.devices)] == [
+            ("kv", 4), ("compute", 3), ("kv", 3),
+        ]  # fmt: skip
+    assert store.notices == ()
+    store.close()
+    with sqlite3.connect(file) as connection:
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("points", "energies", "residuals")
+        ]
+    connection.close()
+    assert counts == [9, 9, 6]
+
+
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
 def test_a_damaged_file_is_kept_aside_and_said(file: Path, content: bytes) -> None:
     file.parent.mkdir()

@@ -19,7 +19,8 @@ from offtui.store.kept import Kept
 MAX_HEADERS = 200
 """Kept; the one unused for longest goes first. A header takes a hundred KiB or so."""
 MAX_POINTS = 400
-"""Read for one model, devices and settings, newest first."""
+"""Kept of one model, devices and settings, the newest; of residuals those of the devices."""
+_OF_FILE = "path = ? AND size = ? AND mtime_ns = ? AND devices = ? AND settings = ?"
 _ENERGIES = """
 CREATE TABLE IF NOT EXISTS energies (
     time REAL NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, devices TEXT NOT NULL,
@@ -163,16 +164,15 @@ class Store(Kept):
         """Keep a measured speed."""
         values = (point.n_past, point.tokens, point.tps, point.prompt_tps)
         row = (point.time, *_columns(of), *values)
-        marks = ", ".join("?" * len(row))
-        self._write(lambda: self._connection.execute(f"INSERT INTO points VALUES ({marks})", row))
+        self._write(lambda: self._insert("points", [row], _OF_FILE, _of_file(of.file, of.devices, of.settings)))
 
     def points(self, file: FileId, devices: str, settings: str) -> tuple[Point, ...]:
         """The speeds of this very file on these devices with these settings, oldest first."""
         found: list[Any] = self._try(
             lambda: self._connection.execute(
-                "SELECT n_gpu_layers, n_past, tokens, tps, prompt_tps, time FROM points WHERE path = ? AND size = ? "
-                "AND mtime_ns = ? AND devices = ? AND settings = ? ORDER BY time DESC LIMIT ?",
-                (os.fsencode(file.path), file.size, file.mtime_ns, devices, settings, MAX_POINTS),
+                "SELECT n_gpu_layers, n_past, tokens, tps, prompt_tps, time FROM points "
+                f"WHERE {_OF_FILE} ORDER BY time DESC, rowid DESC LIMIT ?",
+                (*_of_file(file, devices, settings), MAX_POINTS),
             ).fetchall(),
             [],
         )
@@ -188,7 +188,7 @@ class Store(Kept):
 
         def write() -> None:
             self._connection.execute(_ENERGIES)
-            self._connection.execute(f"INSERT INTO energies VALUES ({', '.join('?' * len(row))})", row)
+            self._insert("energies", [row], _OF_FILE, _of_file(file, of.devices, of.settings))
 
         self._write(write)
 
@@ -200,9 +200,9 @@ class Store(Kept):
             if not self._connection.execute(there).fetchone()[0]:
                 return []
             return self._connection.execute(
-                "SELECT n_gpu_layers, tokens, joules, time FROM energies WHERE path = ? AND size = ? AND mtime_ns = ? "
-                "AND devices = ? AND settings = ? ORDER BY time DESC LIMIT ?",
-                (os.fsencode(file.path), file.size, file.mtime_ns, devices, settings, MAX_POINTS),
+                "SELECT n_gpu_layers, tokens, joules, time FROM energies "
+                f"WHERE {_OF_FILE} ORDER BY time DESC, rowid DESC LIMIT ?",
+                (*_of_file(file, devices, settings), MAX_POINTS),
             ).fetchall()
 
         return tuple(Spent(*row) for row in reversed(self._try(read, [])))
@@ -221,16 +221,15 @@ class Store(Kept):
         """Keep what a plan said and what the load took."""
         now = self._clock()
         rows = [(now, *_columns(of), entry.device, entry.purpose, entry.planned, entry.got) for entry in residuals]
-        if not rows:
-            return
-        marks = ", ".join("?" * len(rows[0]))
-        self._write(lambda: self._connection.executemany(f"INSERT INTO residuals VALUES ({marks})", rows))
+        if rows:
+            self._write(lambda: self._insert("residuals", rows, "devices = ?", (of.devices,)))
 
     def residuals(self, devices: str) -> tuple[Residual, ...]:
         """What loads on these devices took, oldest first."""
         found: list[Any] = self._try(
             lambda: self._connection.execute(
-                "SELECT device, purpose, planned, got FROM residuals WHERE devices = ? ORDER BY time DESC LIMIT ?",
+                "SELECT device, purpose, planned, got FROM residuals "
+                "WHERE devices = ? ORDER BY time DESC, rowid DESC LIMIT ?",
                 (devices, MAX_POINTS),
             ).fetchall(),
             [],
@@ -259,6 +258,19 @@ class Store(Kept):
             [],
         )
         return {str(device): float(value) for device, value in rows}
+
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]], of: str, values: tuple[object, ...]) -> None:
+        """Add rows; the oldest of the same circumstances go, which nothing would read any more."""
+        self._connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        self._connection.execute(
+            f"DELETE FROM {table} WHERE rowid IN "
+            f"(SELECT rowid FROM {table} WHERE {of} ORDER BY time DESC, rowid DESC LIMIT -1 OFFSET ?)",
+            (*values, MAX_POINTS),
+        )
+
+
+def _of_file(file: FileId, devices: str, settings: str) -> tuple[object, ...]:
+    return os.fsencode(file.path), file.size, file.mtime_ns, devices, settings
 
 
 def _columns(of: Circumstances) -> tuple[object, ...]:
