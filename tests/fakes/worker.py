@@ -301,6 +301,8 @@ class Worker:
                 return
             channel = "reasoning" if i == 0 and question == "think" else "answer"
             text = f"word{i}{DIRTY} " if question == "dirty" else f"word{i} "
+            if question.startswith("turn"):  # so that answers can be told from one another
+                text = f"{question}.{i} "
             if self.options.markdown:
                 text = MARKDOWN[4 * i % len(MARKDOWN) : 4 * i % len(MARKDOWN) + 4]
             held, now = held + text, time.monotonic()
