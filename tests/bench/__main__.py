@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.bench import (
     band,
+    carry,
     chaos,
     chats,
     fuzz,
@@ -31,6 +32,7 @@ BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
     "reload": reload.run,
     "reoffload": reoffload.run,
     "reloads": lasting.run,
+    "carry": carry.run,
     "chaos": chaos.run,
     "speed": speed.run,
     "plan": plan.run,

@@ -49,7 +49,9 @@ class Harness:
         spare: bool = False,
         python: str = sys.executable,
         overlap: Overlap | None = beside,
+        patience: float = PATIENCE,
     ):
+        self.patience = patience
         self.failure: Failure | None = None
         self.seen: list[tuple[SessionState, Occurrence]] = []
         self._changed = threading.Condition()
@@ -69,7 +71,7 @@ class Harness:
     def wait(self, predicate: Callable[[SessionState], object]) -> SessionState:
         """Until the session's newest state satisfies ``predicate``."""
         with self._changed:
-            assert self._changed.wait_for(lambda: predicate(self.state), PATIENCE), self.story()
+            assert self._changed.wait_for(lambda: predicate(self.state), self.patience), self.story()
         return self.state
 
     def glance(self, predicate: Callable[[SessionState], object]) -> None:
@@ -136,9 +138,9 @@ def caches() -> int:
     return found
 
 
-def until(predicate: Callable[[], object]) -> None:
+def until(predicate: Callable[[], object], patience: float = PATIENCE) -> None:
     """Poll for what no occurrence tells of."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     tick = threading.Event()
     while not predicate():
         assert time.monotonic() < deadline, "waited in vain"

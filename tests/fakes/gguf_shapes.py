@@ -23,6 +23,7 @@ from tests.fakes.gguf_decoders import (
     tiny_experts,
     tiny_swa,
     tiny_varied,
+    tiny_wide,
 )
 from tests.fakes.gguf_exotic import gemma4, gemma_4_12b, tiny_hybrid, tiny_latent, tiny_shared
 from tests.fakes.gguf_shape import Shape, header_of, nbytes
@@ -57,6 +58,7 @@ __all__ = [
     "tiny_shared",
     "tiny_swa",
     "tiny_varied",
+    "tiny_wide",
     "write_random",
     "write_sparse",
 ]

@@ -19,11 +19,11 @@ from tests.ui.terminal import ROOT, Terminal
 MANY = 7000
 """Tokens; the answer is stopped before."""
 QUESTION = "What is GPU offloading?"
-CTRL_Q, ESC = "\x11", "\x1b"
+CTRL_Q, ESC, F4 = "\x11", "\x1b", "\x1bOS"
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(900),
 ]
 
 
@@ -69,8 +69,14 @@ def further(terminal: Terminal) -> Callable[[], bool]:
     return lambda: count(terminal) >= before + 30
 
 
+def shows_moves(terminal: Terminal) -> bool:
+    """Whether the monitor has letters for reloads, and says of one from which split to which."""
+    rows = {line.split()[0]: line for line in terminal.text().splitlines() if line.split()[1:]}
+    return "R" in rows.get("Marks", "") and "→" in rows.get("layers", "")
+
+
 def test_an_answer_is_moved_four_times_while_it_is_written(
-    varied_model: Path, device: RunningDevice, env: dict[str, str]
+    varied_model: Path, device: RunningDevice, env: dict[str, str], tmp_path: Path
 ) -> None:
     with Terminal(["-m", "offtui", *options(varied_model, device)], 120, 36, env) as terminal:
         terminal.shows("0/13 layers", 60)
@@ -81,6 +87,13 @@ def test_an_answer_is_moved_four_times_while_it_is_written(
             terminal.shows(f"{layers} of 13 layers in", 60)
             terminal.until(lambda layers=layers: f"· {layers}/13 layers" in terminal.text(), "the new split", 60)
             terminal.until(further(terminal), "the answer goes on", 60)
+        history = tmp_path / "history.json"
+        terminal.type(f"/history {history}\r")
+        terminal.until(history.exists, "the history is written", 60)
+        terminal.key(F4)
+        terminal.until(lambda: shows_moves(terminal), "the marks of the moves", 60)
+        terminal.key(ESC)
+        terminal.until(lambda: "Marks" not in terminal.text(), "back at the chat", 60)
         # a load that cannot succeed leaves this one answering
         terminal.type("/ctx 16000000\r")
         terminal.shows("What was up before is", 60)
@@ -96,6 +109,8 @@ def test_an_answer_is_moved_four_times_while_it_is_written(
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    marks = [mark["note"] for mark in json.loads(history.read_text())["marks"] if mark["event"] == "reload"]
+    assert marks == ["0→13", "13→0", "0→13", "13→0"]
     (moved,) = kept(env)
     # the last character may be half of one that another token would have completed
     assert len(moved) > 200
