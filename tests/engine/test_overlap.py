@@ -55,6 +55,15 @@ def test_what_the_ladder_does_not_tell_is_not_tried(change: dict[str, object]) -
     assert not both_fit(UP, memory(20 * GIB), replace(SPEC, **change), 32 * GIB)
 
 
+@pytest.mark.parametrize(
+    ("vram", "ram", "fits"),
+    [(14 * GIB, 32 * GIB, True), (12 * GIB, 32 * GIB, False), (14 * GIB, 14 * GIB, False)],
+)
+def test_another_placement_is_tried_where_the_whole_model_would_fit_either_way(vram: int, ram: int, fits: bool) -> None:
+    for change in ({"placement": "ffn"}, {"on_cpu": ("ffn_up",)}):
+        assert both_fit(UP, memory(vram), replace(SPEC, **change), ram) is fits
+
+
 def test_a_longer_context_counts() -> None:
     cache = sum(row.kv for row in UP.devices)
     tight = memory(4 * GIB + 862 * MIB)

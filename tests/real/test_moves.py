@@ -14,6 +14,7 @@ from offtui.engine.session import Session
 from offtui.engine.state import Occurrence, Phase, SessionState
 from offtui.protocol.events import Loaded, Piece, TurnEnded, TurnResumed, TurnStarted
 from offtui.protocol.spec import LoadSpec, Message, Sampling
+from tests.fakes import gguf_shapes
 from tests.fakes.device import RunningDevice
 
 QUESTION = (Message("user", "What is GPU offloading?"),)
@@ -175,3 +176,35 @@ def test_a_device_with_one_slot_is_used_in_place(start: Callable[..., Life], var
             assert (state.moved.failure, state.moved.beside) == (None, False)
         life.wait(lambda s: s.last_timings is not None)
         assert len(life.of(Loaded)) == 3
+
+
+@pytest.mark.parametrize("placement", ["ffn", "experts"])
+def test_another_placement_is_loaded_beside_the_old_one(
+    start: Callable[..., Life], tiny_model: Path, tmp_path: Path, device: RunningDevice, placement: str
+) -> None:
+    """All but the feed-forward matrices, or the experts, of the other layers goes to the device, and back."""
+    model = tiny_model
+    if placement == "experts":
+        model = gguf_shapes.write_random(tmp_path / "experts.gguf", gguf_shapes.tiny_experts())
+    life = start()
+    life.session.want(spec_of(model, 4, device))
+    life.wait(lambda s: s.phase is Phase.READY)
+    life.session.submit(1, QUESTION, Sampling(temperature=0.0, max_tokens=50))
+    n_past = life.wait(lambda s: s.phase is Phase.READY and s.last_timings is not None).n_past
+    for target in (placement, "layers"):
+        state = life.session.state
+        before = state.loaded
+        life.session.want(spec_of(model, 4, device, placement=target))
+        state = life.up(spec_of(model, 4, device, placement=target))
+        assert state.moved is not None
+        assert (state.moved.failure, state.moved.why, state.moved.tokens) == (None, "", n_past)
+        assert state.moved.beside
+        assert state.loaded is not None
+        assert state.loaded.spec.placement == target
+        assert held(state.loaded) > held(before) if target == placement else held(state.loaded) < held(before)
+
+
+def held(loaded: Loaded | None) -> int:
+    """Bytes of weights on the device."""
+    assert loaded is not None
+    return sum(row.weights for row in loaded.devices if row.kind != "cpu")

@@ -59,8 +59,6 @@ def both_fit(loaded: Loaded, memory: Sequence[DeviceFacts], spec: LoadSpec, ram_
     layers = spec.n_gpu_layers
     if layers is None or not 0 <= layers < len(loaded.ladder) or len(loaded.ram_ladder) != len(loaded.ladder):
         return False
-    if (spec.placement, spec.on_cpu) != (ours.placement, ours.on_cpu):
-        return False
     if (spec.type_k, spec.type_v, spec.use_mmap) != (ours.type_k, ours.type_v, ours.use_mmap):
         return False
     if (spec.n_batch, spec.n_ubatch, spec.offload_kqv) != (ours.n_batch, ours.n_ubatch, ours.offload_kqv):
@@ -68,7 +66,10 @@ def both_fit(loaded: Loaded, memory: Sequence[DeviceFacts], spec: LoadSpec, ram_
     cache = sum(row.kv for row in loaded.devices)
     growth = max(0, round(cache * ((spec.n_ctx or loaded.n_ctx) / loaded.n_ctx - 1)))
     total = next((device.total for device in memory if device.kind == "cpu"), None) or 0
-    if loaded.ram_ladder[layers] + growth > ram_available - min(RAM_MARGIN, total // 16):
+    need, ram = loaded.ladder[layers], loaded.ram_ladder[layers]
+    if (spec.placement, spec.on_cpu) != (ours.placement, ours.on_cpu):
+        need, ram = _at_most(loaded)
+    if ram + growth > ram_available - min(RAM_MARGIN, total // 16):
         return False
     held = {row.name: row.total for row in loaded.devices}
     devices = [
@@ -80,7 +81,13 @@ def both_fit(loaded: Loaded, memory: Sequence[DeviceFacts], spec: LoadSpec, ram_
         return True
     room = [budget.bytes for budget in budgets(devices)]
     known = [free for free in room if free is not None]
-    return len(known) == len(room) and sum(known) >= loaded.ladder[layers] + growth
+    return len(known) == len(room) and sum(known) >= need + growth
+
+
+def _at_most(loaded: Loaded) -> tuple[int, int]:
+    """Bytes of the devices, and of the RAM, that no placement of the model exceeds: all of it lies in either."""
+    whole = max(loaded.ladder)
+    return whole, max(*loaded.ram_ladder, whole + loaded.ram_ladder[-1])
 
 
 def free_slots(wanted: Sequence[str], used: Sequence[str]) -> tuple[str, ...] | None:
