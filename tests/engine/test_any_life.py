@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from offtui.engine.state import Phase, SessionState
 from offtui.protocol.events import Piece, TurnEnded, TurnFailed
 from offtui.protocol.spec import LoadSpec
-from tests.engine.harness import Harness, children, until
+from tests.engine.harness import Harness, caches, children, until
 
 TOKENS = 40
 PATIENT = 90.0
@@ -33,15 +33,6 @@ COMMAND = (
 
 def whole(question: str) -> str:
     return "".join(f"{question}.{i} " for i in range(TOKENS))
-
-
-def parcels() -> int:
-    """KV caches that this process keeps for workers."""
-    found = 0
-    for descriptor in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            found += "offtui-kv" in os.readlink(f"/proc/self/fd/{descriptor}")
-    return found
 
 
 def at_rest(state: SessionState) -> bool:
@@ -142,7 +133,7 @@ class AnyLife(RuleBasedStateMachine):
         self.check_text()
         # besides the one that is up there may be one that has looked at another model's file, and would be the next
         until(lambda: len(self.workers()) <= (state.phase is Phase.READY) + 1, PATIENT)
-        assert parcels() <= 2
+        assert caches() <= 2
 
     def teardown(self) -> None:
         """Whatever has happened: it can be used again, and leaves nothing behind."""
@@ -159,7 +150,7 @@ class AnyLife(RuleBasedStateMachine):
             self.life.session.close()
         assert self.life.state.phase is Phase.CLOSED
         assert self.workers() == []
-        assert parcels() == 0
+        assert caches() == 0
 
     def come_up(self) -> None:
         """Have a model up that can answer."""
