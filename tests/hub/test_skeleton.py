@@ -1,6 +1,8 @@
 import contextlib
+import os
 import random
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from offtui.engine.prober import read_headers
 from offtui.gguf.header import Header
-from offtui.hub.skeleton import Lengths, NotReadable, read_skeleton
+from offtui.hub.skeleton import MAX_BODY, Lengths, NotReadable, read_skeleton
 from tests.fakes import gguf_shapes as shapes
 from tests.fakes.gguf_shape import Shape
 
@@ -95,6 +97,35 @@ def test_what_is_no_gguf_or_cut_off_is_refused(tmp_path: Path) -> None:
         read_from(b"<html>" + whole)
     with pytest.raises(NotReadable, match="version is 9"):
         read_from(whole[:4] + struct.pack("<I", 9) + whole[8:])
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_a_header_that_promises_too_much_takes_no_memory(texts: bool, tmp_path: Path) -> None:
+    """Arrays that are passed over: of bytes that are there, as holes, or of texts that are not."""
+    path, count = tmp_path / "hostile.gguf", 1 << 24
+    with path.open("wb") as file:
+        file.write(struct.pack("<4sIQQ", b"GGUF", 3, 0, 40))
+        for _ in range(40):
+            file.write(struct.pack("<Q1sIIQ", 1, b"k", 9, 8 if texts else 0, count))
+            if not texts:
+                file.seek(count, os.SEEK_CUR)
+        file.truncate(file.tell())
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotReadable, match="too large"):
+            read_skeleton(Remote(path), path.stat().st_size)
+        assert tracemalloc.get_traced_memory()[1] < 2 * MAX_BODY
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_skeleton_takes_no_more_room_than_it_is_given(tmp_path: Path) -> None:
+    path = shapes.write_sparse(tmp_path / "model.gguf", shapes.qwen3_4b(), vocabulary=5000)
+    remote = Remote(path)
+    length = len(read_skeleton(remote, remote.size).body)
+    assert len(read_skeleton(remote, remote.size, most=length).body) == length
+    with pytest.raises(NotReadable, match="too large"):
+        read_skeleton(remote, remote.size, most=length - 1)
 
 
 @settings(max_examples=40, deadline=None)

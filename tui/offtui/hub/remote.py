@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from offtui.hub import web
-from offtui.hub.skeleton import Lengths, NotReadable, read_skeleton
+from offtui.hub.skeleton import MAX_BODY, Lengths, NotReadable, read_skeleton
 from offtui.hub.web import HubError
 from offtui.hub.wire import GetHeaders, Headers, RemoteFile
 from offtui.text import clean_line
@@ -83,16 +83,16 @@ def headers(ask: GetHeaders) -> Headers:
     """
     with _lock:
         lengths = _lengths.setdefault(ask.repo, Lengths())
-    traffic = 0
+    traffic, room = 0, MAX_BODY
     written: list[str] = []
     for file in ask.files:
         ranges = Ranges(ask.repo, ask.commit, file, traffic)
         try:
-            skeleton = read_skeleton(ranges, file.bytes, lengths)
+            skeleton = read_skeleton(ranges, file.bytes, lengths, room)
         except NotReadable as error:
             name = clean_line(file.name, 200)
             raise HubError("bad_answer", f"{name} cannot be planned: {error}.") from error
-        traffic = ranges.traffic
+        traffic, room = ranges.traffic, room - len(skeleton.body)
         path = Path(ask.folder) / file.name.rpartition("/")[2]
         with path.open("wb") as out:
             out.write(skeleton.body)

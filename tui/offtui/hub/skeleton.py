@@ -23,6 +23,8 @@ MAX_TEXT: Final = 4096
 """Bytes of a text in a vocabulary."""
 MAX_COUNT: Final = 1 << 24
 MAX_TENSORS: Final = 1 << 16
+MAX_BODY: Final = 64 * 1024 * 1024
+"""Bytes of a skeleton; one of 256k tokens takes four million."""
 CHAIN: Final = 8
 """Texts in a row by which an array of texts is known."""
 
@@ -60,17 +62,18 @@ class Lengths:
         self.found: dict[tuple[bytes, int], int] = {}
 
 
-def read_skeleton(read: Read, size: int, lengths: Lengths | None = None) -> Skeleton:
+def read_skeleton(read: Read, size: int, lengths: Lengths | None = None, most: int = MAX_BODY) -> Skeleton:
     """The header of a file of ``size`` bytes.
 
     Raises:
-        NotReadable: it has none.
+        NotReadable: it has none, or one that takes more than ``most`` bytes.
     """
-    return _Header(read, size, lengths or Lengths()).skeleton()
+    return _Header(read, size, lengths or Lengths(), most).skeleton()
 
 
 class _Header:
-    def __init__(self, read: Read, size: int, lengths: Lengths) -> None:
+    def __init__(self, read: Read, size: int, lengths: Lengths, most: int) -> None:
+        self._most = most
         self._read_at = read
         self._size = size
         self._lengths = lengths
@@ -116,9 +119,19 @@ class _Header:
         return self._block[start : start + count]
 
     def _copy(self, count: int) -> bytes:
+        self._check_room(count)
         taken = self._take(count)
         self._out += taken
         return taken
+
+    def _check_room(self, count: int) -> None:
+        if len(self._out) + count > self._most:
+            raise NotReadable("its header is too large")
+
+    def _leave_out(self, count: int) -> None:
+        """Zeros in the place of what nobody needs."""
+        self._check_room(count)
+        self._out += bytes(count)
 
     def _u64(self) -> int:
         return struct.unpack("<Q", self._copy(8))[0]
@@ -153,10 +166,12 @@ class _Header:
             if length <= BLOCK:
                 self._copy(length)
                 return
-            self._out += bytes(length)
+            if self._at + length > self._size:
+                raise NotReadable("it is cut off within its header")
+            self._leave_out(length)
             self._at += length
         elif kind == _STRING and count >= MANY:
-            self._out += bytes(8 * count)
+            self._leave_out(8 * count)
             try:
                 self._at = self._end_of_texts(key, count)
             except NotReadable:  # an unusual vocabulary: read it
