@@ -23,8 +23,10 @@ from pathlib import Path
 
 from textual.app import App, ComposeResult
 from textual.containers import VerticalScroll
+from textual.screen import Screen
 from textual.widgets import Markdown
 
+from offtui.ui.compositing import CellCompositor
 from offtui.ui.transcript import Entry, Transcript
 from offtui.ui.widgets.prompt import Prompt
 from tests.fakes.worker import MARKDOWN
@@ -46,6 +48,12 @@ class Bench(App[None]):
         self.sent = 0
         self.text = MARKDOWN * 200
         self.result: dict[str, float] = {}
+
+    def get_default_screen(self) -> Screen[object]:
+        screen = super().get_default_screen()
+        if not self.options.widgets:
+            screen._compositor = CellCompositor()  # as the app's own
+        return screen
 
     def compose(self) -> ComposeResult:
         if self.options.widgets:
@@ -116,7 +124,7 @@ def measured(
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             os.execv(sys.executable, command)
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        arrived, waits = _watch(master, seconds, keys=keys)
+        arrived, waits = _watch(master, seconds, keys=keys, after=3.0 + (messages / 12 if widgets else 0.0))
         os.waitpid(pid, 0)
         os.close(master)
         result: dict[str, float] = json.loads(report.read_text())
@@ -129,13 +137,13 @@ def measured(
     return result
 
 
-def _watch(master: int, seconds: float, *, keys: bool) -> tuple[list[tuple[float, int]], list[float]]:
+def _watch(master: int, seconds: float, *, keys: bool, after: float) -> tuple[list[tuple[float, int]], list[float]]:
     """Read what is drawn until the program ends; with ``keys``, type and time the echo of each."""
     arrived: list[tuple[float, int]] = []
     waits: list[float] = []
     pending: tuple[str, float] | None = None
     tail = ""
-    begin, typed = time.monotonic() + 3.0, 0
+    begin, typed = time.monotonic() + after, 0
     while True:
         ready, _, _ = select.select([master], [], [], 0.002 if keys else 1.0)
         now = time.monotonic()
