@@ -1,6 +1,7 @@
 """The store: what goes in comes out, for two processes at once, and whatever has happened to its file."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -203,6 +204,39 @@ def test_a_file_that_is_damaged_while_it_is_open_is_replaced(file: Path) -> None
     assert len(store.points(FILE, OF.devices, OF.settings)) == 1
     assert any("damaged" in notice for notice in store.notices)
     store.close()
+
+
+def test_a_file_is_read_through_once_in_a_process_and_again_where_it_is_another(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(*args, **named) -> sqlite3.Connection:
+        connection = connect(*args, **named)
+        connection.set_trace_callback(done.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+
+    def checks() -> int:
+        return sum("quick_check" in statement for statement in done)
+
+    Store(file).close()
+    assert checks() == 1
+    for _ in range(3):
+        Store(file).close()
+    assert checks() == 1
+    other = file.with_name("other")
+    shutil.copy(file, other)
+    other.replace(file)
+    Store(file).close()
+    assert checks() == 2
+    file.write_bytes(b"SQLite format 3\x00" + b"\xff" * 5000)
+    store = Store(file)
+    assert "damaged" in store.notices[0]
+    store.close()
+    assert checks() == 3
 
 
 def test_of_two_that_meet_the_damage_only_the_first_sets_the_file_aside(file: Path) -> None:

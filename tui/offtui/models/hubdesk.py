@@ -1,6 +1,7 @@
 """What the hub's screen works with: searches, repositories, plans and downloads. Calls wait; they are for threads."""
 
 import contextlib
+from collections.abc import Generator
 
 import msgspec
 
@@ -61,10 +62,12 @@ class HubDesk:
         answer = self._client.call(GetReadme(id=self._client.next_id(), repo=repo))
         return answer.text if isinstance(answer, Readme) else _failure(answer)
 
-    def plan(self, opened: Opened, offer: Offer, here: Here) -> Planned:
-        """What of an offer would fit here."""
+    def plans(self, opened: Opened, here: Here) -> Generator[Planned]:
+        """What of each offer that is a model would fit here, one after the other; on one thread."""
         with contextlib.closing(Catalogue()) as catalogue:
-            return plan_offer(self._client, opened.repo.name, opened.commit, offer, here, catalogue, self._leash)
+            for offer in opened.offers:
+                if offer.kind == "model":
+                    yield plan_offer(self._client, opened.repo.name, opened.commit, offer, here, catalogue, self._leash)
 
     def download(self, opened: Opened, offer: Offer, to: str = "") -> None:
         """Into a folder, by default Hugging Face's cache."""

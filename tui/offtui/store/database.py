@@ -43,6 +43,9 @@ Inode = tuple[int, int]
 
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
+_checked: dict[Path, Inode] = {}
+"""Files that were found whole. Damage that comes later is met by whoever reads it."""
+
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the error says that the file is no database, or no whole one."""
@@ -123,15 +126,25 @@ def _open(file: Path, tables: str) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         _prepare(connection, tables)
-        check = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if check[0] != "ok":
-            broken = sqlite3.DatabaseError(str(check[0]))
-            broken.sqlite_errorname = "SQLITE_CORRUPT"
-            raise broken
+        _check(connection, file)
     except BaseException:  # whatever it was, the file must not stay open
         connection.close()
         raise
     return connection
+
+
+def _check(connection: sqlite3.Connection, file: Path) -> None:
+    """Raise where the file is damaged. It reads all of it, so once in a process for each file is enough."""
+    inode = inode_of(file)
+    if inode is not None and _checked.get(file) == inode:
+        return
+    check = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if check[0] != "ok":
+        broken = sqlite3.DatabaseError(str(check[0]))
+        broken.sqlite_errorname = "SQLITE_CORRUPT"
+        raise broken
+    if inode is not None:
+        _checked[file] = inode
 
 
 def _prepare(connection: sqlite3.Connection, tables: str) -> None:

@@ -1,5 +1,6 @@
 """The hub: search, read, see what fits, download, load. By keys alone; whatever waits does so on a thread."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -197,12 +198,10 @@ class HubScreen(ErrandScreen):
         """On a thread: each plan is shown when it is made."""
         worker = cast("Worker[None]", get_current_worker())
         plans: list[Planned] = []
-        for offer in opened.offers:
-            if worker.is_cancelled:
-                break
-            if offer.kind == "model":
-                plans.append(self._desk.plan(opened, offer, here))
-                self.whole_app.call_from_thread(self._note_plan, opened, plans[-1])
+        with contextlib.closing(self._desk.plans(opened, here)) as planned:
+            while not worker.is_cancelled and (plan := next(planned, None)) is not None:
+                plans.append(plan)
+                self.whole_app.call_from_thread(self._note_plan, opened, plan)
         return opened, plans
 
     def _note_plan(self, opened: "Opened", planned: "Planned") -> None:
