@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from offtui.gguf.library import find
+from offtui.hub import fetch as fetching
+from offtui.hub import web
+from offtui.hub.__main__ import Stops
 from offtui.hub.client import HubClient
-from offtui.hub.wire import Failed, Fetch, Fetched, GetInfo, Info, Progress
+from offtui.hub.layout import places
+from offtui.hub.wire import Failed, Fetch, Fetched, GetInfo, Info, Progress, RemoteFile
 from tests.fakes.hub import COMMIT, TOKEN, FakeFile, FakeHub, FakeRepo
 
 MIB = 1 << 20
@@ -237,6 +242,45 @@ def test_another_length_or_a_page_is_refused(hub: FakeHub, client: HubClient, ki
     assert said.kind == expected
     hub.faults.clear()
     good(client)
+
+
+@pytest.mark.parametrize("to", [False, True], ids=["cache", "folder"])
+def test_what_is_here_is_not_read_before_the_hub_answers(
+    hub: FakeHub, tmp_path: Path, cache: Path, one: FakeFile, monkeypatch: pytest.MonkeyPatch, to: bool
+) -> None:
+    """A download that waits for the network would read tens of GB at each try, and push weights out of RAM."""
+    hashed: list[int] = []
+    put = fetching._Hasher.put
+
+    def counted(hasher: Any, piece: bytes) -> None:
+        hashed.append(len(piece))
+        put(hasher, piece)
+
+    monkeypatch.setattr(fetching._Hasher, "put", counted)
+    monkeypatch.setattr(fetching, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(fetching, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(web, "endpoint", lambda: hub.url)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))  # what it was when this process began is the user's
+    remote = RemoteFile(name="m-Q4_0.gguf", bytes=one.size, sha256=one.sha256)
+    ask = Fetch(id=1, repo="o/r", commit=COMMIT, files=(remote,), to=str(tmp_path) if to else "")
+    (place,) = places(ask)
+    place.part.parent.mkdir(parents=True, exist_ok=True)
+    place.part.write_bytes(BODY[:MIB])
+
+    told: list[Progress] = []
+    hub.fail("status", "m-Q4_0", status=503, times=10**6)
+    with pytest.raises(web.HubError) as caught:
+        fetching.fetch(ask, told.append, Stops())
+    assert caught.value.failure.kind == "server"
+    assert hashed == []
+    assert {(news.done, news.step) for news in told} == {(MIB, "retrying"), (MIB, "fetching")}
+    assert len([path for _, path, _ in hub.seen if "m-Q4_0" in path]) == fetching.TRIES
+
+    hub.faults.clear()
+    done = fetching.fetch(ask, told.append, Stops())
+    assert Path(done.paths[0]).read_bytes() == BODY
+    assert sum(hashed) == len(BODY)
+    assert (told[-1].done, hub.sent["m-Q4_0.gguf"]) == (len(BODY), len(BODY) - MIB)
 
 
 def test_a_server_without_ranges_starts_again(hub: FakeHub, client: HubClient) -> None:

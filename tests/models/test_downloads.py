@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from offtui.hub import fetch
 from offtui.hub.names import Offer
-from offtui.hub.wire import RemoteFile
+from offtui.hub.wire import Failed, Fetch, HubFailure, Progress, RemoteFile
+from offtui.models import downloads
 from offtui.models.downloads import Downloads, Job, job_of
 from offtui.models.meter import Meter
 from offtui.store.catalogue import Catalogue
@@ -139,6 +141,43 @@ def test_what_was_not_done_is_there_after_a_restart(hub: FakeHub, watcher: Watch
     again.until(lambda jobs: states(jobs) == ["done"])
     again.downloads.close()
     assert hub.sent["m0.gguf"] < len(BODY) + 2 * MIB
+
+
+def test_without_a_network_the_tries_become_rare_until_a_byte_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a hub's process that answers as it is told, and a clock that only moves when told."""
+    now = [0.0]
+    monkeypatch.setattr(downloads, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    asked: list[int] = []
+
+    class Hub:
+        def next_id(self) -> int:
+            return len(asked) + 1
+
+        def ask(self, request: Fetch, _: object) -> None:
+            asked.append(request.id)
+
+    pauses: list[float] = []
+    work = downloads._Work(Hub(), lambda _: None, lambda _: None)  # type: ignore[arg-type]
+    remote = RemoteFile(name="m.gguf", bytes=1000, sha256="0" * 64)
+    one = job_of("o/r", COMMIT, Offer("m.gguf", "", "model", (remote,)))
+
+    def try_in_vain(*progress: Progress) -> None:
+        for news in progress:
+            work.hear(one.id, news)
+        work.hear(one.id, Failed(id=asked[-1], failure=HubFailure("no_network", "Gone.")))
+        assert work.pause_seconds is not None
+        pauses.append(work.pause_seconds)
+        now[0] += work.pause_seconds
+        work.wake()
+
+    work.add(one)
+    for _ in range(6):
+        try_in_vain(Progress(id=asked[-1], done=500, total=1000, resumed=500))
+    assert pauses == [30, 60, 120, 240, 480, 480]
+    try_in_vain(Progress(id=asked[-1], done=501, total=1000, resumed=500))
+    try_in_vain()
+    assert pauses[6:] == [30, 60]
+    work.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the disk is faked below the C library of Linux")

@@ -30,6 +30,8 @@ TELL_SECONDS: Final = 0.25
 TRIES: Final = 6
 """In a row without a byte, until it is given up."""
 LONGEST_WAIT: Final = 30.0
+PASSING: Final = ("no_network", "server", "rate_limited")
+"""Kinds of failures that may be over soon."""
 
 
 class Stopping(Protocol):
@@ -87,6 +89,7 @@ class _Work:
             place.part.parent.mkdir(parents=True, exist_ok=True)
         self._resumed = sum(_size(place.final) or _size(place.part) for place in self.places)
         self.check_space()
+        self._await_answer()
         hashes: list[str] = []
         for place in self.places:
             with self._alone(place):
@@ -127,6 +130,29 @@ class _Work:
         if missing:
             text = f"The disk lacks {size_text(missing)} for the {size_text(self.total)} of this download."
             raise HubError("no_space", text, "Make room; what came so far is kept.", missing=missing)
+
+    def _await_answer(self) -> None:
+        """Without a hub nothing that is here is hashed: it would be read again by every try, for nothing."""
+        sizes = [_size(place.final) or _size(place.part) for place in self.places]
+        lacking = next((p for p, size in zip(self.places, sizes, strict=True) if size < p.file.bytes), None)
+        if lacking is None or not any(sizes):
+            return
+        name, fails = clean_line(lacking.file.name, 200), 0
+        url = web.file_url(self._ask.repo, self._ask.commit, lacking.file.name)
+        self.done = sum(sizes)
+        while True:
+            try:
+                with web.translated(name):
+                    response = web.session().head(url, headers=web.headers(), follow_redirects=False)
+                    if response.status_code >= 400:
+                        web.check(response, name)
+                break
+            except HubError as error:
+                if error.failure.kind not in PASSING:
+                    break  # the download itself says it, or does better
+                fails += 1
+                self._pause(error, fails)
+        self.done = 0
 
     # One file
 
@@ -175,13 +201,8 @@ class _Work:
             try:
                 self._segment(place, part, hasher, have)
             except HubError as error:
-                if error.failure.kind not in ("no_network", "server", "rate_limited"):
-                    raise
                 fails = 0 if part.seek(0, os.SEEK_END) > have else fails + 1
-                if fails >= TRIES:
-                    raise
-                wait = min(2.0**fails, LONGEST_WAIT) * random.uniform(0.75, 1.0) if fails else 0.2
-                self._wait(max(wait, error.retry_after or 0.0), error.failure.message)
+                self._pause(error, fails)
 
     def _segment(self, place: Place, part: Any, hasher: "_Hasher", have: int) -> None:
         name = clean_line(place.file.name, 200)
@@ -253,6 +274,17 @@ class _Work:
         if self._stops.asked.is_set():
             raise HubError("stopped", "The download was stopped.")
         self._tell(step)
+
+    def _pause(self, error: HubError, fails: int) -> None:
+        """Before the next try.
+
+        Raises:
+            HubError: there is none, or the download was stopped.
+        """
+        if error.failure.kind not in PASSING or fails >= TRIES:
+            raise error
+        wait = min(2.0**fails, LONGEST_WAIT) * random.uniform(0.75, 1.0) if fails else 0.2
+        self._wait(max(wait, error.retry_after or 0.0), error.failure.message)
 
     def _wait(self, seconds: float, why: str = "") -> None:
         if why:

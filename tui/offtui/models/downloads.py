@@ -17,7 +17,8 @@ from offtui.store.catalogue import Catalogue
 from offtui.store.measurements import FileId
 
 AGAIN = 30.0
-"""Seconds until a download that lost the network is tried again."""
+"""Seconds until a download that lost the network is tried again; twice as long each time that brought no byte."""
+LONGEST_PAUSE = 480.0
 LIVES = 5
 """How often its process may die of something else before it is given up."""
 LEAVE = 3.0
@@ -129,6 +130,8 @@ class _Work:
         self._meter = Meter()
         self._lives: dict[str, int] = {}
         self._retry_at: dict[str, float] = {}
+        self._vain: dict[str, int] = {}
+        """Tries in a row that brought no byte."""
         for id, body in self._catalogue.downloads().items():
             with contextlib.suppress(msgspec.MsgspecError):  # of an offtui whose jobs were others
                 job = msgspec.json.decode(body, type=Job)
@@ -163,6 +166,7 @@ class _Work:
         if job is not None and job.state in ("paused", "failed", "waiting"):
             self._retry_at.pop(id, None)
             self._lives.pop(id, None)
+            self._vain.pop(id, None)
             self._change(id, state="queued", why="")
             self._next()
 
@@ -211,6 +215,8 @@ class _Work:
     def _progress(self, id: str, progress: Progress) -> None:
         if progress.step == "fetching":
             self._meter.note(progress.done)
+            if progress.done > progress.resumed:
+                self._vain.pop(id, None)
         else:
             self._meter.restart()
         self._change(
@@ -232,7 +238,9 @@ class _Work:
                 self._lives[id] -= 1
                 self._change(id, state="queued", speed=None, left=None, step="")
             case "no_network" | "server" | "rate_limited":
-                self._retry_at[id] = time.monotonic() + AGAIN
+                vain = self._vain.get(id, 0)
+                self._vain[id] = vain + 1
+                self._retry_at[id] = time.monotonic() + min(AGAIN * 2**vain, LONGEST_PAUSE)
                 self._change(id, state="waiting", why=failure.message, speed=None, left=None, step="")
             case "no_space":
                 self._change(id, state="paused", why=failure.message, speed=None, left=None, step="")
