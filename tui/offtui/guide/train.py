@@ -9,7 +9,7 @@ import argparse
 import random
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -32,7 +32,11 @@ class Options:
     seed: int
     threads: int
     resume: Path | None
-    """Weights to polish once more, instead of learning from nothing."""
+    """Weights to go on with, instead of learning from nothing."""
+    learn: int | None
+    """Steps of the long phase; by default all of them, or none where weights are gone on with."""
+    polish: int
+    """Steps of the last phase."""
     output: Path
     checkpoint: Path
 
@@ -57,10 +61,13 @@ class Training:
         """Train, and write the GGUF and the last checkpoint."""
         if self._options.resume is None:
             warm_up(self._model, self._data)
-            self._run_phase(LEARN)
+            usual = LEARN.steps
         else:
             self._model.load_state_dict(torch.load(self._options.resume, weights_only=True))
-        self._run_phase(POLISH)
+            usual = 0
+        learn = usual if self._options.learn is None else self._options.learn
+        self._run_phase(replace(LEARN, steps=learn))
+        self._run_phase(replace(POLISH, steps=self._options.polish))
         self._save(self._options.output)
         print(f"{self._options.output}: {self._options.output.stat().st_size / 1e6:.2f} MB")
 
@@ -105,7 +112,16 @@ def _parse() -> Options:
         "--resume",
         type=Path,
         metavar="CHECKPOINT.pt",
-        help="polish these weights again instead of learning from nothing",
+        help="go on with these weights instead of learning from nothing; without --learn they are only polished",
+    )
+    parser.add_argument(
+        "--learn",
+        type=int,
+        metavar="STEPS",
+        help=f"steps of the long phase (default {LEARN.steps}, with --resume none)",
+    )
+    parser.add_argument(
+        "--polish", type=int, default=POLISH.steps, metavar="STEPS", help="steps of the last one (default %(default)s)"
     )
     parser.add_argument(
         "--output", type=Path, default=paths.guide_model(), help="the GGUF to write (default: the shipped one)"
