@@ -156,6 +156,8 @@ def test_without_a_network_the_tries_become_rare_until_a_byte_comes(monkeypatch:
         def ask(self, request: Fetch, _: object) -> None:
             asked.append(request.id)
 
+        def stop(self, id: int, *, keep: bool) -> None: ...
+
     pauses: list[float] = []
     work = downloads._Work(Hub(), lambda _: None, lambda _: None)  # type: ignore[arg-type]
     remote = RemoteFile(name="m.gguf", bytes=1000, sha256="0" * 64)
@@ -177,6 +179,10 @@ def test_without_a_network_the_tries_become_rare_until_a_byte_comes(monkeypatch:
     try_in_vain(Progress(id=asked[-1], done=501, total=1000, resumed=500))
     try_in_vain()
     assert pauses[6:] == [30, 60]
+    work.cancel(one.id)
+    work.add(one)  # again: from the beginning
+    try_in_vain()
+    assert pauses[8:] == [30]
     work.close()
 
 

@@ -278,7 +278,8 @@ class _Work:
         self._catalogue.keep_downloads({id: b"" if job.state == "done" else msgspec.json.encode(job)})
 
     def _forget(self, id: str) -> None:
-        self._jobs.pop(id, None)
+        for of_it in (self._jobs, self._lives, self._vain):
+            of_it.pop(id, None)
         self._catalogue.keep_downloads({id: b""})
         if self._running is not None and self._running[0] == id:
             self._running = None
