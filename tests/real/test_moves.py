@@ -18,7 +18,7 @@ from tests.fakes import gguf_shapes
 from tests.fakes.device import RunningDevice
 
 QUESTION = (Message("user", "What is GPU offloading?"),)
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 class Life:
