@@ -20,6 +20,8 @@ from tests.fakes.device import RunningDevice
 QUESTION = (Message("user", "What is GPU offloading?"),)
 PATIENCE = 180.0
 
+pytestmark = pytest.mark.timeout(600)
+
 
 class Life:
     """A session and all that it told."""

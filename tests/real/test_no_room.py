@@ -26,7 +26,10 @@ __all__ = ["start"]
 LITTLE = 64 * 1024
 """Bytes that a worker may write to one file."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="limits another process"),
+    pytest.mark.timeout(600),
+]
 
 
 @pytest.fixture(scope="module")
