@@ -1,5 +1,6 @@
 """What several folders of tests need: real models of small shapes, and a real second device."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,13 @@ import pytest
 
 from tests.fakes import gguf_shapes
 from tests.fakes.device import RunningDevice
+
+
+def pytest_configure() -> None:
+    """Run as a job in the background this process ignores SIGINT and SIGQUIT, and all that it starts would too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
