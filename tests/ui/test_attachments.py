@@ -1,5 +1,6 @@
 """Files that go along with a question."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "src" / "mod.c").write_text("int x;")
     (tmp_path / ".hidden").write_text("x")
     return tmp_path
+
+
+def opened_files() -> list[str]:
+    """Files, pipes and folders that this process has open, where the system tells."""
+    names: list[str] = []
+    for descriptor in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):  # the one that lists them is closed by now
+            names.append(os.readlink(descriptor))
+    return names
 
 
 def test_only_names_of_what_is_there_are_references(folder: Path) -> None:
@@ -55,14 +65,10 @@ def test_what_is_no_text_or_too_long_is_refused(folder: Path, data: bytes, said:
 
 def test_folders_pipes_and_forbidden_files_are_refused_at_once(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
-    before = os.dup(0)
     for name in ("pipe", "src"):
         with pytest.raises(UsageError, match="folder or a device"):
             expanded(f"@{name}")
-    after = os.dup(0)
-    os.close(before)
-    os.close(after)
-    assert after == before + 1, "nothing is left open"
+    assert not [name for name in opened_files() if str(folder) in name], "nothing is left open"
     with pytest.raises(UsageError, match="cannot be read"):
         read(folder / "gone")
 
