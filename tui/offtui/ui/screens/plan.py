@@ -56,7 +56,7 @@ class PlanScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """What was found and the heads of the columns stay; the rows scroll, with what the signs mean below them."""
         with Vertical(id="plan-box") as box:
-            box.border_title = f"The plan · {_unit(self._view)[2]} at a context of {self._view.n_ctx}"
+            box.border_title = Content(f"The plan · {_unit(self._view)[2]} at a context of {self._view.n_ctx}")
             box.border_subtitle = "p placement · Esc closes" if len(self._view.ladders) > 1 else "Esc closes"
             with VerticalScroll(id="plan-head", can_focus=False):
                 yield Static(id="plan-found", markup=False)
