@@ -22,7 +22,7 @@ from offtui.guide.train_export import export
 from offtui.guide.train_model import Guide, Shape
 from offtui.guide.train_phases import LEARN, POLISH, Phase, losses, optimizers, warm_up
 
-N_VOCAB = 2600
+N_VOCAB = 2800
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Phase:
 
 LEARN = Phase(
     "learn",
-    1300,
+    1500,
     60,
     "swlwswlwsw",
     26,
