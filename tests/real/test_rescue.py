@@ -15,6 +15,8 @@ from tests.real.test_moves import QUESTION, Life, spec_of, start, unmoved
 
 __all__ = ["start"]
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_a_killed_answer_goes_on_and_is_the_one_it_would_have_been(
