@@ -82,6 +82,17 @@ def test_a_file_lands_in_the_cache_as_huggingface_hub_lays_it(hub: FakeHub, clie
     assert hub.sent["m-Q4_0.gguf"] == len(BODY), "what is here is not fetched again"
 
 
+@pytest.mark.parametrize("damage", [b"ZZZZ", b"longer"])
+def test_a_blob_that_was_damaged_is_found_and_fetched_anew(hub: FakeHub, client: HubClient, damage: bytes) -> None:
+    file = Path(good(client).paths[0])
+    with file.open("r+b") as blob:
+        blob.seek(len(BODY) - 4)
+        blob.write(damage)
+    assert file.read_bytes() != BODY
+    assert good(client).sha256 == (hashlib.sha256(BODY).hexdigest(),)
+    assert file.read_bytes() == BODY
+
+
 def test_a_file_lands_in_a_folder(hub: FakeHub, client: HubClient, tmp_path: Path) -> None:
     folder = tmp_path / "deep/models"
     done = good(client, to=folder)

@@ -160,13 +160,13 @@ class _Work:
         """Bring it here; its SHA-256, ``""`` for a file that is kept in git."""
         file, name = place.file, clean_line(place.file.name, 200)
         if place.final.exists():
-            if place.link is None and (_size(place.final) != file.bytes or self._hash(place.final, file.bytes) is None):
-                raise HubError("permission", f"{clean_line(str(place.final), 300)} exists and is another file.")
-            if _size(place.final) == file.bytes:
+            if _size(place.final) == file.bytes and self._hash(place.final, file.bytes) is not None:
                 self.done += file.bytes
                 self._tell(at_once=True)
                 return file.sha256
-            place.final.unlink()  # a blob of another length is a broken one
+            if place.link is None:
+                raise HubError("permission", f"{clean_line(str(place.final), 300)} exists and is another file.")
+            place.final.unlink()  # a blob of other bytes than its name says is a broken one
         for _ in range(2):
             before = self.done
             if self._download(place):
