@@ -1,11 +1,9 @@
 """The file behind the store: opened, made, set aside when it is damaged, copied to memory when it cannot be written."""
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Generator
 from pathlib import Path
 
 from offtui.store import private
@@ -68,8 +66,7 @@ def open_database(
     """
     notice = ""
     try:
-        private.make_folder(file.parent)
-        with alone(file):
+        with private.alone(file):
             try:
                 return _open(file, tables), inode_of(file), ""
             except sqlite3.Error as error:
@@ -98,7 +95,7 @@ def set_aside_opened(file: Path, inode: Inode | None) -> Path | None:
 
     ``None`` where another file stands there now, which another offtui has begun meanwhile, or it cannot be renamed.
     """
-    with contextlib.suppress(OSError), alone(file):
+    with contextlib.suppress(OSError), private.alone(file):
         if inode is not None and inode_of(file) == inode:
             return set_aside(file)
     return None
@@ -176,14 +173,6 @@ def _copy_in_memory(file: Path, tables: str) -> sqlite3.Connection:
 
 def _reading(file: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{file.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE)
-
-
-@contextlib.contextmanager
-def alone(file: Path) -> Generator[None]:
-    """No other offtui opens or sets aside the file meanwhile."""
-    with open(file.with_name(f"{file.name}.lock"), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _name(file: Path) -> str:

@@ -5,7 +5,6 @@ holds as long as the app runs.
 """
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -129,9 +128,7 @@ class Manners:
 @contextlib.contextmanager
 def _alone(file: Path) -> Generator[None]:
     """No other offtui writes meanwhile; a file that is none of ours is set aside."""
-    private.make_folder(file.parent)
-    with open(file.with_name(f"{file.name}.lock"), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with private.alone(file):
         if file.exists() and not _is_ours(file):
             os.replace(file, file.with_name(f"{file.name}.damaged"))
         yield

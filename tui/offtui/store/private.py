@@ -1,7 +1,9 @@
 """What the app keeps is the user's alone: what it makes is for nobody else, and what is there stays as it is."""
 
 import contextlib
+import fcntl
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 
@@ -17,6 +19,18 @@ def make_file(file: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Generator[None]:
+    """No other offtui makes, changes or sets aside the file meanwhile; its folder is made where there is none.
+
+    Raises ``OSError`` where that cannot be.
+    """
+    make_folder(file.parent)
+    with open(file.with_name(f"{file.name}.lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def replace_file(file: Path, body: bytes) -> None:

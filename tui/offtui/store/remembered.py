@@ -5,10 +5,9 @@ is remembered, and nothing fails.
 """
 
 import contextlib
-import fcntl
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +105,7 @@ class Remembered:
             return
         found = {name: getattr(wanted, name) for name in REMEMBERED}
         changed = {name: value for name, value in found.items() if value != getattr(configured, name)}
-        with contextlib.suppress(OSError, UnicodeEncodeError), self._alone():
+        with contextlib.suppress(OSError, UnicodeEncodeError), private.alone(self._file):
             models = self._read()
             before = models.get(wanted.model)
             loads = before.loads if before is not None and before.size == size and before.rpc == wanted.rpc else ()
@@ -125,13 +124,6 @@ class Remembered:
             UnicodeDecodeError,
         ):  # none yet, or none of ours
             return {}
-
-    @contextlib.contextmanager
-    def _alone(self) -> Generator[None]:
-        private.make_folder(self._file.parent)
-        with open(self._file.with_name(f"{self._file.name}.lock"), "wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def applied(spec: LoadSpec, changes: dict[str, Any]) -> LoadSpec:

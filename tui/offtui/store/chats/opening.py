@@ -8,7 +8,7 @@ from pathlib import Path
 from offtui import paths
 from offtui.store import private
 from offtui.store.chats.tables import VERSION, NewerSchema, migrate, version_of
-from offtui.store.database import Inode, alone, inode_of, is_busy, is_damage, set_aside
+from offtui.store.database import Inode, inode_of, is_busy, is_damage, set_aside
 from offtui.text import clean_line
 
 PATIENCE = 0.5
@@ -87,8 +87,7 @@ def reason(error: Exception) -> str:
 
 
 def _open_or_begin(file: Path) -> Opened:
-    private.make_folder(file.parent)
-    with alone(file):
+    with private.alone(file):
         try:
             return Opened(_open(file), file, True, "", inode_of(file))
         except sqlite3.Error as error:
