@@ -53,6 +53,9 @@ def test_points_residuals_and_constants_come_back_after_a_restart(file: Path) ->
 
 def test_joules_come_back_after_a_restart_also_in_a_file_that_had_no_place_for_them(file: Path) -> None:
     Store(file).close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("DROP TABLE energies")
+    connection.close()
     first = Store(file)
     assert first.spent(FILE, OF.devices, OF.settings) == ()
     spent = [Spent(12, 64, 130.5, 1.0), Spent(4, 30, 90.0, 2.0)]

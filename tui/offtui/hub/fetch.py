@@ -87,7 +87,7 @@ class _Work:
                     "bad_answer", f"{clean_line(place.file.name, 200)} has no hash on the hub to check it by."
                 )
             place.part.parent.mkdir(parents=True, exist_ok=True)
-        self._resumed = sum(_size(place.final) or _size(place.part) for place in self.places)
+        self._resumed = sum(_here(place) for place in self.places)
         self.check_space()
         self._await_answer()
         hashes: list[str] = []
@@ -116,12 +116,12 @@ class _Work:
 
     def tell_what_is_here(self) -> None:
         """To the byte, as it ends."""
-        self.done = sum(_size(place.final) or _size(place.part) for place in self.places)
+        self.done = sum(_here(place) for place in self.places)
         self._tell(at_once=True)
 
     def missing(self) -> int:
         """Bytes of the disk that are lacking for what is still to come."""
-        need = sum(max(p.file.bytes - (_size(p.final) or _size(p.part)), 0) for p in self.places)
+        need = sum(max(place.file.bytes - _here(place), 0) for place in self.places)
         free = shutil.disk_usage(self.places[0].part.parent).free
         return max(need + SPARE - free, 0) if need else 0
 
@@ -133,7 +133,7 @@ class _Work:
 
     def _await_answer(self) -> None:
         """Without a hub nothing that is here is hashed: it would be read again by every try, for nothing."""
-        sizes = [_size(place.final) or _size(place.part) for place in self.places]
+        sizes = [_here(place) for place in self.places]
         lacking = next((p for p, size in zip(self.places, sizes, strict=True) if size < p.file.bytes), None)
         if lacking is None or not any(sizes):
             return
@@ -160,7 +160,7 @@ class _Work:
         """Bring it here; its SHA-256, ``""`` for a file that is kept in git."""
         file, name = place.file, clean_line(place.file.name, 200)
         if place.final.exists():
-            if _size(place.final) == file.bytes and self._hash(place.final, file.bytes) is not None:
+            if self._is_whole(place):
                 self.done += file.bytes
                 self._tell(at_once=True)
                 return file.sha256
@@ -247,14 +247,16 @@ class _Work:
             message = f"{web.host()} sends {what} instead of the {size_text(size)} of {name}."
             raise HubError("bad_answer", message, "A proxy or a sign-in page may be in the way.")
 
-    def _hash(self, path: Path, size: int) -> str | None:
-        """The etag of a file that is here, if it is one of the request's."""
-        found = next(place.file for place in self.places if place.final == path)
-        with contextlib.closing(_Hasher(size, sha256=bool(found.sha256))) as hasher, path.open("rb") as file:
+    def _is_whole(self, place: Place) -> bool:
+        """Whether the file that is here already has the bytes that the hub has."""
+        size, sha256 = place.file.bytes, bool(place.file.sha256)
+        if _size(place.final) != size:
+            return False
+        with contextlib.closing(_Hasher(size, sha256=sha256)) as hasher, place.final.open("rb") as file:
             for piece in _pieces(file):
                 self._look(0, "checking")
                 hasher.put(piece)
-            return found.etag if hasher.result() == found.etag else None
+            return hasher.result() == place.file.etag
 
     # Telling and waiting
 
@@ -379,6 +381,11 @@ def _disk(error: OSError, work: _Work) -> HubError:
         return HubError("no_space", text, "Make room and resume; what came is kept.", missing=missing)
     where = clean_line(str(error.filename or work.places[0].part.parent), 300)
     return HubError("permission", f"{where} cannot be written: {error.strerror}.")
+
+
+def _here(place: Place) -> int:
+    """Bytes of a file that have come: of the whole one, or of its part."""
+    return _size(place.final) or _size(place.part)
 
 
 def _size(path: Path) -> int:

@@ -55,16 +55,16 @@ class Integrity:
         return next((notice for part in parts_of(path) if (notice := self._check(part))), "")
 
     def _check(self, path: Path) -> str:
-        notice = difference(self._catalogue, path)
-        recorded, file = self._catalogue.hash(str(path)), FileId.of(str(path))
-        if not notice or recorded is None or file is None:
+        changed = _changed(self._catalogue, path)
+        if changed is None:
             return ""
-        if recorded.file.size != file.size:
+        was, now = changed
+        if was.size != now.size:
             self.forget(path)
-            return f"{notice}."
-        if file not in self._waiting:
-            self._waiting.insert(0, file)
-        return f"{notice}; it is being compared."
+            return f"{_sentence(path, was, now)}."
+        if now not in self._waiting:
+            self._waiting.insert(0, now)
+        return f"{_sentence(path, was, now)}; it is being compared."
 
     def loaded(self, path: Path) -> None:
         """The file is in use: record its hash, from its name where a cache names it so, else soon."""
@@ -127,14 +127,24 @@ class Integrity:
 
 def difference(catalogue: Catalogue, path: Path) -> str:
     """How a file differs from the one that was recorded, seen from outside; a sentence without its stop, or ``""``."""
-    recorded, file = catalogue.hash(str(path)), FileId.of(str(path))
-    if recorded is None or file is None or recorded.file == file:
-        return ""
+    changed = _changed(catalogue, path)
+    return _sentence(path, *changed) if changed else ""
+
+
+def _changed(catalogue: Catalogue, path: Path) -> tuple[FileId, FileId] | None:
+    """The file as it was recorded and as it is now, where the two differ."""
+    recorded, now = catalogue.hash(str(path)), FileId.of(str(path))
+    if recorded is None or now is None or recorded.file == now:
+        return None
+    return recorded.file, now
+
+
+def _sentence(path: Path, was: FileId, now: FileId) -> str:
     name = clean_line(path.name, 120)
-    if recorded.file.size != file.size:
-        was, now = size_text(recorded.file.size), size_text(file.size)
-        return f"{name} is not the file whose SHA-256 was recorded: it had {was} and has {now}"
-    return f"{name} was written to since its SHA-256 was recorded"
+    if was.size == now.size:
+        return f"{name} was written to since its SHA-256 was recorded"
+    sizes = f"it had {size_text(was.size)} and has {size_text(now.size)}"
+    return f"{name} is not the file whose SHA-256 was recorded: {sizes}"
 
 
 def parts_of(path: Path) -> list[Path]:

@@ -122,22 +122,24 @@ def measured(
     store: Store, file: FileId, facts: Sequence[DeviceFacts], spec: LoadSpec, *, flash_attn: bool, n_threads: int | None
 ) -> dict[Placement, Sequence[Point]]:
     """The speeds of a model with these settings on these devices, by placement."""
-    devices = devices_text(facts)
-    return {
-        placement: store.points(file, devices, settings_text(spec, flash_attn, n_threads, placement))
-        for placement in PLACEMENTS
-    }
+    under = _kept_under(facts, spec, flash_attn, n_threads)
+    return {placement: store.points(file, *names) for placement, names in under.items()}
 
 
 def spent(
     store: Store, file: FileId, facts: Sequence[DeviceFacts], spec: LoadSpec, *, flash_attn: bool, n_threads: int | None
 ) -> dict[Placement, Sequence[Spent]]:
     """What answers of a model with these settings took on these devices, by placement."""
+    under = _kept_under(facts, spec, flash_attn, n_threads)
+    return {placement: store.spent(file, *names) for placement, names in under.items()}
+
+
+def _kept_under(
+    facts: Sequence[DeviceFacts], spec: LoadSpec, flash_attn: bool, n_threads: int | None
+) -> dict[Placement, tuple[str, str]]:
+    """The names of devices and settings that measurements of each placement are kept under."""
     devices = devices_text(facts)
-    return {
-        placement: store.spent(file, devices, settings_text(spec, flash_attn, n_threads, placement))
-        for placement in PLACEMENTS
-    }
+    return {placement: (devices, settings_text(spec, flash_attn, n_threads, placement)) for placement in PLACEMENTS}
 
 
 def settings_text(spec: LoadSpec, flash_attn: bool, n_threads: int | None, placement: Placement = "layers") -> str:

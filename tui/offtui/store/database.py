@@ -15,26 +15,31 @@ PATIENCE = 2.0
 """Seconds to wait for another offtui that writes."""
 
 TABLES = """
-CREATE TABLE headers (
+CREATE TABLE IF NOT EXISTS headers (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used REAL NOT NULL, header BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE points (
+CREATE TABLE IF NOT EXISTS points (
     time REAL NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, arch TEXT NOT NULL,
     quant TEXT NOT NULL, devices TEXT NOT NULL, settings TEXT NOT NULL, n_ctx INTEGER NOT NULL,
     n_gpu_layers INTEGER NOT NULL, n_past INTEGER NOT NULL, tokens INTEGER NOT NULL, tps REAL NOT NULL, prompt_tps REAL
 );
-CREATE INDEX points_of ON points (path, devices, settings, time);
-CREATE TABLE residuals (
+CREATE INDEX IF NOT EXISTS points_of ON points (path, devices, settings, time);
+CREATE TABLE IF NOT EXISTS energies (
+    time REAL NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, devices TEXT NOT NULL,
+    settings TEXT NOT NULL, n_gpu_layers INTEGER NOT NULL, tokens INTEGER NOT NULL, joules REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS residuals (
     time REAL NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, arch TEXT NOT NULL,
     quant TEXT NOT NULL, devices TEXT NOT NULL, settings TEXT NOT NULL, n_ctx INTEGER NOT NULL,
     n_gpu_layers INTEGER NOT NULL, device TEXT NOT NULL, purpose TEXT NOT NULL, planned INTEGER NOT NULL,
     got INTEGER NOT NULL
 );
-CREATE INDEX residuals_of ON residuals (devices, time);
-CREATE TABLE constants (
+CREATE INDEX IF NOT EXISTS residuals_of ON residuals (devices, time);
+CREATE TABLE IF NOT EXISTS constants (
     device TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, time REAL NOT NULL, PRIMARY KEY (device, name)
 ) WITHOUT ROWID;
 """
+"""Made where they are missing: a file without one that was added later is of this version too."""
 
 Inode = tuple[int, int]
 """Of which device, and its number there: what tells a file from another one at the same path."""
@@ -145,16 +150,15 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, tables: str) -> None:
-    """Make the tables where there are none."""
+    """Make the tables that are missing."""
     connection.execute("BEGIN IMMEDIATE")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, VERSION):
         connection.execute("ROLLBACK")
         raise sqlite3.NotSupportedError(f"it is of version {version}, and this offtui knows {VERSION}")
-    if version == 0:
-        for statement in tables.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+    for statement in tables.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 
 
@@ -165,8 +169,7 @@ def _copy_in_memory(file: Path, tables: str) -> sqlite3.Connection:
             with contextlib.suppress(sqlite3.Error), contextlib.closing(_reading(file, mode)) as source:
                 if source.execute("PRAGMA user_version").fetchone()[0] == VERSION:
                     source.backup(memory)
-                    # the copy is a file of WAL mode, which memory does not know
-                    return memory
+                    break
     _prepare(memory, tables)
     return memory
 

@@ -21,13 +21,6 @@ MAX_HEADERS = 200
 MAX_POINTS = 400
 """Kept of one model, devices and settings, the newest; of residuals those of the devices."""
 _OF_FILE = "path = ? AND size = ? AND mtime_ns = ? AND devices = ? AND settings = ?"
-_ENERGIES = """
-CREATE TABLE IF NOT EXISTS energies (
-    time REAL NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, devices TEXT NOT NULL,
-    settings TEXT NOT NULL, n_gpu_layers INTEGER NOT NULL, tokens INTEGER NOT NULL, joules REAL NOT NULL
-)
-"""
-"""Made where it is missing: files without it are of this version too."""
 
 
 class FileId(msgspec.Struct, frozen=True):
@@ -185,27 +178,19 @@ class Store(Kept):
             spent.time, os.fsencode(file.path), file.size, file.mtime_ns, of.devices, of.settings,
             spent.n_gpu_layers, spent.tokens, spent.joules,
         )  # fmt: skip
-
-        def write() -> None:
-            self._connection.execute(_ENERGIES)
-            self._insert("energies", [row], _OF_FILE, _of_file(file, of.devices, of.settings))
-
-        self._write(write)
+        self._write(lambda: self._insert("energies", [row], _OF_FILE, _of_file(file, of.devices, of.settings)))
 
     def spent(self, file: FileId, devices: str, settings: str) -> tuple[Spent, ...]:
         """What answers of this very file took on these devices with these settings, oldest first."""
-
-        def read() -> list[Any]:
-            there = "SELECT count(*) FROM sqlite_master WHERE name = 'energies'"
-            if not self._connection.execute(there).fetchone()[0]:
-                return []
-            return self._connection.execute(
+        found: list[Any] = self._try(
+            lambda: self._connection.execute(
                 "SELECT n_gpu_layers, tokens, joules, time FROM energies "
                 f"WHERE {_OF_FILE} ORDER BY time DESC, rowid DESC LIMIT ?",
                 (*_of_file(file, devices, settings), MAX_POINTS),
-            ).fetchall()
-
-        return tuple(Spent(*row) for row in reversed(self._try(read, [])))
+            ).fetchall(),
+            [],
+        )
+        return tuple(Spent(*row) for row in reversed(found))
 
     def newest_speeds(self) -> dict[str, Point]:
         """Of each file that was measured, in whatever circumstances, the newest speed."""

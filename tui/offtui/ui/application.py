@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import BindingType
+from textual.message import Message
 from textual.theme import Theme
 
 from offtui.engine.moves import MoveBegan
@@ -214,18 +215,7 @@ class OfftuiApp(NarrowApp, inherit_bindings=False):
     def _chat_lost(self, chat: str) -> None:
         self._post(ChatLost(chat))
 
-    def _post(
-        self,
-        message: MailArrived
-        | SampleTaken
-        | AnswerPaid
-        | PlanMade
-        | PlanRefused
-        | LibraryRead
-        | JobsChanged
-        | ChatsSaid
-        | ChatLost,
-    ) -> None:
+    def _post(self, message: Message) -> None:
         # The loop may be closed already: then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
             self.main.post_message(message)
