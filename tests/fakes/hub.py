@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import re
+import select
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -92,6 +94,8 @@ class FakeHub:
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.sent: dict[str, int] = {}
         """Bytes of bodies, by file."""
+        self.limits: dict[str, int] = {}
+        """What of a file lies at this offset or behind it is sent when its limit is raised or taken away."""
         self._lock = threading.Lock()
         hub = self
 
@@ -290,13 +294,17 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.ExitStack() as stack, contextlib.suppress(ConnectionError, TimeoutError):
             file = stack.enter_context(fake.path.open("rb")) if fake.path else None
             while at < stop:
+                room = self.fake.limits.get(name, stop) - at
+                if room <= 0:
+                    self._wait()
+                    continue
                 if file and not slow and not rubbish:
                     self.wfile.flush()
-                    count = os.sendfile(self.connection.fileno(), file.fileno(), at, min(stop - at, 1 << 20))
+                    count = os.sendfile(self.connection.fileno(), file.fileno(), at, min(stop - at, room, 1 << 20))
                 else:
                     if file:
                         file.seek(at)
-                    step = min(CHUNK, stop - at, max(slow.rate // 50, 1) if slow and slow.rate else CHUNK)
+                    step = min(CHUNK, stop - at, room, max(slow.rate // 50, 1) if slow and slow.rate else CHUNK)
                     piece = file.read(step) if file else fake.body[at : at + step]
                     self.wfile.write(bytes(len(piece)) if rubbish else piece)
                     count = len(piece)
@@ -307,6 +315,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"!" * extra)
         if cut:
             self.close_connection = True
+
+    def _wait(self) -> None:
+        """A moment; over where the client hangs up."""
+        if select.select([self.connection], [], [], 0.05)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+            raise ConnectionResetError
 
     def _json(self, value: object) -> None:
         self._reply(200, json.dumps(value).encode(), **{"Content-Type": "application/json"})

@@ -22,6 +22,9 @@ LONGEST_PAUSE = 480.0
 LIVES = 5
 """How often its process may die of something else before it is given up."""
 LEAVE = 3.0
+KEEP_SECONDS = 2.0
+KEEP_SHARE = 32
+"""After so long, or so much of the whole, how far a download is is written down: it is shown first after a crash."""
 
 State = Literal["queued", "running", "waiting", "paused", "done", "failed"]
 """``waiting``: for the network."""
@@ -130,6 +133,8 @@ class _Work:
         self._meter = Meter()
         self._lives: dict[str, int] = {}
         self._retry_at: dict[str, float] = {}
+        self._kept = (0.0, 0)
+        """When how many bytes were written down."""
         self._vain: dict[str, int] = {}
         """Tries in a row that brought no byte."""
         for id, body in self._catalogue.downloads().items():
@@ -221,13 +226,22 @@ class _Work:
             self._meter.restart()
         self._change(
             id,
-            keep=False,
+            keep=self._is_worth_keeping(progress),
             done=progress.done,
             step="" if progress.step == "fetching" else progress.step,
             why=progress.why,
             speed=self._meter.speed,
             left=self._meter.left(progress.total - progress.done),
         )
+
+    def _is_worth_keeping(self, progress: Progress) -> bool:
+        now, (when, done) = time.monotonic(), self._kept
+        if progress.step == "checking":  # counts again what is here
+            return False
+        if now - when < KEEP_SECONDS and abs(progress.done - done) < progress.total // KEEP_SHARE:
+            return False
+        self._kept = (now, progress.done)
+        return True
 
     def _failed(self, id: str, answer: Failed) -> None:
         failure = answer.failure

@@ -142,7 +142,8 @@ class HubScreen(ErrandScreen):
         self._show_repos(top=True)
         self._arrange()
         count = len(answer)
-        self._say(f"{count} repositories by {self._sort}" if count else "nothing was found")
+        noun = "repository" if count == 1 else "repositories"
+        self._say(f"{count} {noun} by {self._sort}" if count else "nothing was found")
         if count:
             self.query_one("#hub-repos", RowList).focus()
 
@@ -316,8 +317,10 @@ class HubScreen(ErrandScreen):
             self._load(Path(job.paths[0]))
         elif job.state in ("running", "queued", "waiting"):
             self._desk.downloads.pause(job.id)
+            self._say("held; what came is kept")
         else:
             self._desk.downloads.resume(job.id)
+            self._say("downloading; chatting goes on meanwhile")
 
     def action_hold(self) -> None:
         """Hold the download under the cursor, or go on with it."""
