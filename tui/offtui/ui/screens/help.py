@@ -1,5 +1,6 @@
 """Help: every command with its keys and its name after ``/``, from the table of commands."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -34,7 +35,7 @@ _REMAP = (
     'Keys can be changed in config.toml, by the ids that the README lists: [keys] "dial.more" = "ctrl+up"; '
     '"none" takes one away.'
 )
-_KEYS, _TITLE = 9, 34
+_KEYS, _TITLE, _SLASH = 9, 34, 25
 """Cells of the columns."""
 
 
@@ -80,7 +81,8 @@ def _is_listed(command: Command) -> bool:
 
 def _row(command: Command, keys: Mapping[str, str]) -> Content:
     names = " ".join(keys_of(command, keys))
-    slash = f"/{command.slash} {command.argument}".strip() if command.slash else ""
+    slash = textwrap.wrap(f"/{command.slash} {command.argument}".strip(), _SLASH) if command.slash else []
+    indent = "\n" + " " * (2 + _KEYS + _TITLE + 1)
     return Content.assemble(
-        (f"  {names:<{_KEYS}}", "$accent"), f"{command.title:<{_TITLE}}", (f" {slash}" if slash else "", "$quiet")
+        (f"  {names:<{_KEYS}}", "$accent"), f"{command.title:<{_TITLE}}", (f" {indent.join(slash)}".rstrip(), "$quiet")
     )
