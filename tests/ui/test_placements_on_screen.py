@@ -1,12 +1,13 @@
 """Placements on the screen: looked at, turned, loaded, compared; and models that are planned before they are loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from offtui.engine.state import Phase, SessionState
+from offtui.gguf.header import Header
 from offtui.options import Options
 from offtui.plan.probe import DevicesReply, DryPoint, DryResult
 from offtui.plan.table import Model
@@ -15,7 +16,7 @@ from offtui.planner.planner import Planner
 from offtui.planner.spending import with_joules
 from offtui.planner.view import NoPlan, PlanView, fit_line, need_line
 from offtui.protocol.events import LoadFailed
-from offtui.protocol.facts import Failure
+from offtui.protocol.facts import DeviceFacts, Failure
 from offtui.protocol.spec import LoadSpec
 from offtui.store.measurements import Spent
 from offtui.ui.messages import ModelStudied
@@ -191,8 +192,10 @@ def test_a_plan_says_that_the_ram_is_short(tmp_path: Path) -> None:
     assert fit_line(view, view.rows[47]).startswith("does not fit")
 
 
-async def test_a_model_is_turned_before_it_is_loaded_without_a_device_too(tmp_path: Path) -> None:
-    header = header_at(tmp_path / "gemma.gguf", shapes.gemma_2_27b())
+def makers(
+    header: Header, folder: Path, devices: Sequence[DeviceFacts]
+) -> tuple[list[Recorder], Callable[[Listener], Recorder], Callable[[Callable[[PlanView | NoPlan], None]], Planner]]:
+    """The engines that were made, what makes them, and what makes a planner that sees these devices."""
     made: list[Recorder] = []
 
     def engine(listener: Listener) -> Recorder:
@@ -200,12 +203,18 @@ async def test_a_model_is_turned_before_it_is_loaded_without_a_device_too(tmp_pa
         return made[-1]
 
     def planner(listener: Callable[[PlanView | NoPlan], None]) -> Planner:
+        seen = DevicesReply(devices=tuple(devices))
         having = msgspec.structs.replace(
-            tools(header, tmp_path / "measurements.db"),
-            devices=lambda rpc=(), *, leash: DevicesReply(devices=facts()[1:]),
+            tools(header, folder / "measurements.db"), devices=lambda rpc=(), *, leash: seen
         )
         return Planner(listener, having)
 
+    return made, engine, planner
+
+
+async def test_a_model_is_turned_before_it_is_loaded_without_a_device_too(tmp_path: Path) -> None:
+    header = header_at(tmp_path / "gemma.gguf", shapes.gemma_2_27b())
+    made, engine, planner = makers(header, tmp_path, facts()[1:])
     options = Options(model=header.path, load=False)
     async with opened(engine, size=(120, 36), options=options, planner=planner) as screen:
         await screen.until(lambda: "0 of 47   not loaded" in screen.line("dial-count"))
@@ -219,19 +228,7 @@ async def test_a_model_is_turned_before_it_is_loaded_without_a_device_too(tmp_pa
 
 async def test_a_first_load_that_failed_is_turned_and_loaded_again(tmp_path: Path) -> None:
     header = header_at(tmp_path / "gemma.gguf", shapes.gemma_2_27b())
-    made: list[Recorder] = []
-
-    def engine(listener: Listener) -> Recorder:
-        made.append(Recorder(listener))
-        return made[-1]
-
-    def planner(listener: Callable[[PlanView | NoPlan], None]) -> Planner:
-        having = msgspec.structs.replace(
-            tools(header, tmp_path / "measurements.db"),
-            devices=lambda rpc=(), *, leash: DevicesReply(devices=on_card(header, 12, 8).memory),
-        )
-        return Planner(listener, having)
-
+    made, engine, planner = makers(header, tmp_path, on_card(header, 12, 8).memory)
     options = Options(model=header.path, n_gpu_layers=40)
     async with opened(engine, size=(120, 36), options=options, planner=planner) as screen:
         await screen.until(lambda: bool(made and made[0].wanted))

@@ -59,17 +59,21 @@ async def test_the_dial_puts_none_some_and_all_of_the_weights_on_the_device(
         assert len(set(texts.values())) == 1
 
 
+async def device_dies_in_an_answer(screen: Screen, device: RunningDevice) -> None:
+    await screen.until(lambda: screen.phase is Phase.READY, 60)
+    await screen.ask("hello")
+    await screen.until(lambda: any(text for role, text in screen.said() if role == "assistant"), 60)
+    device.kill()
+    await screen.until(lambda: screen.phase is Phase.CRASHED, 60)
+
+
 async def test_the_device_dies_and_the_answer_goes_on_without_it(tiny_model: Path) -> None:
     with RunningDevice(slots=1) as device:
         options = Options(
             model=str(tiny_model), n_gpu_layers=13, n_ctx=4096, rpc=(device.endpoint,), sampling=Sampling(temperature=0)
         )
         async with opened(session, options=options) as screen:
-            await screen.until(lambda: screen.phase is Phase.READY, 60)
-            await screen.ask("hello")
-            await screen.until(lambda: any(text for role, text in screen.said() if role == "assistant"), 60)
-            device.kill()
-            await screen.until(lambda: screen.phase is Phase.CRASHED, 60)
+            await device_dies_in_an_answer(screen, device)
             assert [role for role, _ in screen.said()] == ["user", "assistant", "error", "notice"]
             assert "without RPC devices" in screen.said()[-2][1]
             assert f"/rpc {device.endpoint} tries with the device again" in screen.said()[-2][1]
@@ -87,11 +91,7 @@ async def test_the_device_dies_and_the_same_model_comes_back_without_it(tiny_mod
     with RunningDevice(slots=1) as device:
         options = Options(model=str(tiny_model), n_gpu_layers=13, n_ctx=4096, rpc=(device.endpoint,))
         async with opened(session, options=options) as screen:
-            await screen.until(lambda: screen.phase is Phase.READY, 60)
-            await screen.ask("hello")
-            await screen.until(lambda: any(text for role, text in screen.said() if role == "assistant"), 60)
-            device.kill()
-            await screen.until(lambda: screen.phase is Phase.CRASHED, 60)
+            await device_dies_in_an_answer(screen, device)
             await screen.press("ctrl+l")
             await screen.until(lambda: "· 0/13 layers" in screen.status, 60)
             await screen.ask(f"/rpc {device.endpoint}")
