@@ -22,6 +22,7 @@ from offtui.models.entries import Entry
 from offtui.models.shelf import ShelfView
 from offtui.monitor.sample import HostSample, Sample
 from offtui.options import Options
+from offtui.plan.probe import ElementsReply
 from offtui.planner.view import PlanView
 from offtui.protocol.events import Loaded, Piece, Tokenized, TurnEnded
 from offtui.protocol.facts import DeviceFacts, DeviceLedger, LayerCount, ModelFacts, Timings
@@ -79,6 +80,9 @@ class StillShelf:
     def describe(self, path: Path, tell: Callable[[Header | None], None]) -> None:
         self.asked.append(("describe", path))
         threading.Thread(target=tell, args=(None,)).start()
+
+    def elements(self, path: Path, key: str, tell: Callable[[ElementsReply], None]) -> None:
+        self.asked.append(("elements", path, key))
 
     def hear(self, state: SessionState, occurrence: Occurrence) -> None: ...
 

@@ -15,7 +15,7 @@ from typing import IO
 
 import msgspec
 
-from offtui.plan.probe import DevicesReply, DryRequest, DryResult, HeaderReply
+from offtui.plan.probe import DevicesReply, DryRequest, DryResult, ElementsReply, HeaderReply
 from offtui.protocol.facts import Failure
 from offtui.text import clean_line
 
@@ -79,6 +79,16 @@ def read_headers(
             failure = _failure(end, f"Reading {clean_line(left[0], 300)}", "The file may be broken on purpose.")
             replies.append(HeaderReply(path=left.pop(0), header=None, failure=failure))
     return replies
+
+
+def read_elements(path: str, key: str, seconds: float = HEADER_SECONDS, leash: Leash | None = None) -> ElementsReply:
+    """One array of a file's metadata, whole."""
+    given = key.encode("utf-8", "replace")
+    lines, end = _run(["offtui.worker.header", "--elements", path], given, seconds, leash)
+    if lines:
+        return msgspec.json.decode(lines[0], type=ElementsReply)
+    what = f"Reading {clean_line(key, 100)} of {clean_line(path, 300)}"
+    return ElementsReply(elements=None, failure=_failure(end, what, "The file may be broken on purpose."))
 
 
 def _is_text(path: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from offtui import paths
-from offtui.engine.prober import Leash
+from offtui.engine.prober import Leash, read_elements
 from offtui.engine.state import LoadWanted, Occurrence, SessionState, TurnWanted
 from offtui.errors import OfftuiError
 from offtui.gguf.header import Header
@@ -20,6 +20,7 @@ from offtui.models.entries import Entry, header_of, known, read_unknown
 from offtui.models.fitting import Fitting, Here, fitting_of, here_of
 from offtui.models.integrity import Integrity
 from offtui.models.removing import remove
+from offtui.plan.probe import ElementsReply
 from offtui.protocol.events import DeviceMemory, Loaded, TurnEnded
 from offtui.store.catalogue import Catalogue
 from offtui.store.measurements import Store
@@ -86,6 +87,10 @@ class Shelf:
     def describe(self, path: Path, tell: Callable[[Header | None], None]) -> None:
         """Read the whole header; ``tell`` is called on the shelf's thread."""
         self._todo.put(lambda work: tell(work.header(path)))
+
+    def elements(self, path: Path, key: str, tell: Callable[[ElementsReply], None]) -> None:
+        """Read one array of a file's metadata whole; ``tell`` is called on the shelf's thread."""
+        self._todo.put(lambda work: tell(work.elements(path, key)))
 
     def hear(self, state: SessionState, occurrence: Occurrence) -> None:
         """What the session tells its listener."""
@@ -215,6 +220,9 @@ class _Work:
     def header(self, path: Path) -> Header | None:
         entry = self._entries.get(path)
         return header_of(entry, self._catalogue, self._leash) if entry is not None else None
+
+    def elements(self, path: Path, key: str) -> ElementsReply:
+        return read_elements(str(path), key, leash=self._leash)
 
     def hear(self, state: SessionState, occurrence: Occurrence) -> None:
         match occurrence:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from offtui.gguf.header import Header
+from offtui.gguf.header import Header, Scalar
 from offtui.protocol.facts import DeviceFacts, Failure
 from offtui.protocol.spec import LoadSpec
 
@@ -12,6 +12,13 @@ class HeaderReply(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     header: Header | None
+    failure: Failure | None
+
+
+class ElementsReply(msgspec.Struct, frozen=True, kw_only=True):
+    """One array of the metadata, whole; exactly one of elements and failure is set."""
+
+    elements: tuple[Scalar, ...] | None
     failure: Failure | None
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from offtui.models.downloads import Job
     from offtui.models.hubdesk import HubDesk
     from offtui.models.shelf import ShelfView
+    from offtui.plan.probe import ElementsReply
     from offtui.planner.view import NoPlan, PlanView
     from offtui.recorder.tape import Tape
     from offtui.store.chats.keeper import Keeper
@@ -117,6 +118,10 @@ class Shelving(Protocol):
 
     def describe(self, path: Path, tell: "Callable[[Header | None], None]") -> None:
         """Read the whole header; ``tell`` is called on the library's thread."""
+        ...
+
+    def elements(self, path: Path, key: str, tell: "Callable[[ElementsReply], None]") -> None:
+        """Read one array of a file's metadata whole; ``tell`` is called on the library's thread."""
         ...
 
     def hear(self, state: SessionState, occurrence: Occurrence) -> None:

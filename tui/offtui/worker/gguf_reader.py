@@ -16,6 +16,8 @@ MAX_ARRAY = 4096
 """Elements up to which an array of numbers is kept: per-layer values; vocabularies are longer."""
 MAX_STRINGS = 64
 """Elements up to which an array of texts is kept: tags, languages, labels."""
+MAX_ELEMENTS = 1 << 20
+"""Elements read of an array that is asked for by itself; the largest vocabularies have some 300 000."""
 MAX_DIMS = 4
 
 _STRING, _ARRAY, _BOOL = 8, 9, 7
@@ -154,6 +156,13 @@ class NativeFile:
                 values[key] = value
         return values, lengths
 
+    def elements(self, key: str) -> tuple[Scalar, ...] | None:
+        """All elements of the array at ``key``; ``None`` where there is none."""
+        index = self._gguf.find_key(self._handle, key.encode("utf-8", "replace"))
+        if index < 0 or self._gguf.kv_type(self._handle, index) != _ARRAY:
+            return None
+        return self._array(index, MAX_ELEMENTS, MAX_ELEMENTS)
+
     def tensors(self, part: int) -> list[Tensor]:
         """The tensor table; ``offset`` counts from the beginning of the file."""
         gguf, handle, base = self._gguf, self._handle, self.data_offset
@@ -178,14 +187,14 @@ class NativeFile:
         getter = self._gguf.number.get(kind)
         return None if getter is None else getter(self._handle, index)
 
-    def _array(self, index: int) -> tuple[Scalar, ...] | None:
+    def _array(self, index: int, most: int = MAX_ARRAY, texts: int = MAX_STRINGS) -> tuple[Scalar, ...] | None:
         kind: int = self._gguf.arr_type(self._handle, index)
         count: int = self._gguf.arr_n(self._handle, index)
         if kind == _STRING:
-            if count > MAX_STRINGS:
+            if count > texts:
                 return None
             return tuple(_text(self._gguf.arr_str(self._handle, index, i)) for i in range(count))
-        if kind not in _NUMBERS or count > MAX_ARRAY:
+        if kind not in _NUMBERS or count > most:
             return None
         if count == 0:
             return ()

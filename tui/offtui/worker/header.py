@@ -1,8 +1,10 @@
 """Reads GGUF headers with llama.cpp's own reader. For disposable processes: a hostile file may still kill native code.
 
-``python -m offtui.worker.header PATH…`` prints one JSON object per path: ``{"path", "header", "failure"}``.
+``python -m offtui.worker.header PATH…`` prints one JSON object per path: ``{"path", "header", "failure"}``;
+``--elements PATH`` all elements of the array whose key is on stdin: ``{"elements", "failure"}``.
 """
 
+import math
 import os
 import re
 import stat
@@ -15,7 +17,7 @@ import msgspec
 from offtui.errors import LoadError
 from offtui.gguf.header import Header, Tensor
 from offtui.plan import architectures
-from offtui.plan.probe import HeaderReply
+from offtui.plan.probe import ElementsReply, HeaderReply
 from offtui.protocol.facts import Failure, FailureKind
 from offtui.text import clean_line
 from offtui.worker.gguf_reader import NativeFile, NativeReader
@@ -88,6 +90,21 @@ def read(path: str) -> HeaderReply:
         return HeaderReply(path=path, header=read_header(path), failure=None)
     except UnreadableModel as error:
         return HeaderReply(path=path, header=None, failure=error.failure)
+
+
+def read_elements(path: str, key: str) -> ElementsReply:
+    """All elements of an array in the metadata, of which a header only has the number where there are many."""
+    try:
+        with _open(NativeReader(), path) as native:
+            elements = native.elements(key)
+    except UnreadableModel as error:
+        return ElementsReply(elements=None, failure=error.failure)
+    if elements is None:
+        failure = Failure("unsupported", f"{clean_line(key, 100)} is no list that can be shown.")
+        return ElementsReply(elements=None, failure=failure)
+    # a number that is none cannot be written as JSON
+    plain = tuple(str(one) if isinstance(one, float) and not math.isfinite(one) else one for one in elements)
+    return ElementsReply(elements=plain, failure=None)
 
 
 def _has_code(header: Header) -> bool:
@@ -216,17 +233,20 @@ def _part_paths(first: str, native: NativeFile) -> tuple[str, ...]:
     return paths
 
 
-def main(paths: list[str]) -> int:
-    """Print the header of each path as a line of JSON on the original stdout; native prints go to stderr."""
+def main(paths: list[str], key: str | None = None) -> int:
+    """Print a line of JSON for each path on the original stdout, its header or one array; else goes to stderr."""
     os.environ["GGML_NO_BACKTRACE"] = "1"  # else an abort starts a debugger first
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with out:
         for path in paths:
-            out.write(msgspec.json.encode(read(path)) + b"\n")
+            reply = read(path) if key is None else read_elements(path, key)
+            out.write(msgspec.json.encode(reply) + b"\n")
             out.flush()
     return 0
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--elements"]:
+        sys.exit(main(sys.argv[2:], sys.stdin.buffer.read().decode("utf-8", "replace")))
     sys.exit(main(sys.argv[2:] if sys.argv[1:2] == ["--"] else sys.argv[1:]))

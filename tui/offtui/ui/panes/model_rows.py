@@ -1,6 +1,5 @@
 """How a model of the library looks: a row for every width, and all there is to say of it."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -10,7 +9,6 @@ from offtui.text import clean_line
 from offtui.units import UNKNOWN, ago_text, count_text, params_text, rate_text, size_text
 
 if TYPE_CHECKING:
-    from offtui.gguf.header import Header
     from offtui.gguf.library import ModelFile
     from offtui.models.entries import Entry
 
@@ -160,26 +158,4 @@ def details(entry: "Entry", now: float, width: int) -> list[Content]:
         for row in Content(value).wrap(max(width - 6, 10)):
             lines.append(Content.assemble((f"{key:<6}", "$quiet"), row.rstrip()))
             key = ""
-    return lines
-
-
-def metadata_lines(header: "Header") -> list[Content]:
-    """Everything the header says, long texts shortened."""
-    lines: list[Content] = []
-    values: Mapping[str, object] = header.metadata
-    for key in sorted({*values, *header.lengths}):
-        value = values.get(key)
-        if isinstance(value, tuple):
-            shown = ", ".join(str(item) for item in value[:8]) + (f" … {len(value)}" if len(value) > 8 else "")
-        else:
-            shown = str(value) if key in values else f"{header.lengths[key]} elements"
-        lines.append(Content.assemble((f"{clean_line(key, 60)}  ", "$secondary"), clean_line(shown, 300)))
-    lines.append(Content(""))
-    lines += [
-        Content.assemble(
-            (f"{clean_line(tensor.name, 60):<36} ", ""),
-            (f"{tensor.type:<8}{'×'.join(map(str, tensor.shape)):>20}{size_text(tensor.nbytes):>12}", "$quiet"),
-        )
-        for tensor in header.tensors
-    ]
     return lines

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from offtui.models.fitting import Here
     from offtui.models.shelf import ShelfView
 
-PAGE_WIDTH = 100
-"""Columns of the page with all metadata, on a wide screen."""
 SORTS = ("name", "size", "speed", "used")
 """What the list can be sorted by; favourites and what was given come first in each."""
 
@@ -267,12 +265,10 @@ class ModelsPane(Vertical):
         line.show_lines(details(entry, time.time(), self.content_size.width))
 
     def _open_metadata(self, entry: "Entry", header: "Header | None") -> None:
-        from offtui.ui.panes.model_rows import details, metadata_lines
-        from offtui.ui.screens.page import PageScreen
+        from offtui.ui.screens.metadata import MetadataScreen
 
-        lines = details(entry, time.time(), PAGE_WIDTH)
-        lines += [Content(""), *metadata_lines(header)] if header is not None else []
-        self.app.push_screen(PageScreen(entry.file.name, lines))  # pyright: ignore[reportUnknownMemberType] -- App[Unknown]
+        if self._shelf is not None:
+            self.app.push_screen(MetadataScreen(entry, header, self._shelf))  # pyright: ignore[reportUnknownMemberType] -- App[Unknown]
 
 
 def _identity(path: Path) -> str:
