@@ -42,7 +42,7 @@ class RowsScreen(ModalScreen[None]):
         """The page."""
         with Vertical(id="rows-box") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = self._keys
+            box.border_subtitle = Content(self._keys)
             yield RowList(id="rows-list")
 
     def on_mount(self) -> None:
