@@ -1,16 +1,16 @@
 """The transcript beside Textual's own ``Markdown`` widgets, on the same text in one run; writes results/peers.md.
 
 Both stream 60 tokens/s into a pane of 120×40 that is full, after some past messages; the configurations go round in
-turn, and keys are typed in runs of their own. Other programs with a chat on Textual are named with whether they are
-installed: they talk to servers of their own, so that the same text at the same rate cannot be given to them here.
+turn, and keys are typed in runs of their own. The whole app is measured beside oterm likewise, both in a terminal of
+120×36, where ``tests.bench.oterm`` is told where that is installed.
 """
 
-import importlib.util
 import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.bench import oterm, screen
 from tests.bench.report import Figure
 from tests.bench.transcript import COLUMNS, ROWS, measured
 
@@ -26,7 +26,15 @@ QUANTITIES = (
     ("key_p99_ms", "key to paint, p99", "ms"),
     ("rss_mib", "RSS", "MiB"),
 )
-PEERS = ("oterm", "elia_chat")
+PROGRAMS = (("offtui", 0), ("oterm", 0), ("oterm", 100))
+"""Which programs, and past messages; those of offtui make no difference, as above."""
+PROGRAM_QUANTITIES = (
+    ("cpu", "CPU of the process", "%"),
+    ("bytes", "bytes to the terminal per token", ""),
+    ("p50", "key to paint, p50", "ms"),
+    ("p99", "key to paint, p99", "ms"),
+    ("rss", "RSS before the question", "MiB"),
+)
 
 
 def run(runs: int) -> Sequence[Figure]:
@@ -36,6 +44,7 @@ def run(runs: int) -> Sequence[Figure]:
         for kind, past in CONFIGURATIONS
         for key, name, unit in QUANTITIES
     }
+    peer, about = oterm.python()
     for _ in range(runs):
         for kind, past in CONFIGURATIONS:
             widgets = kind == "Markdown"
@@ -46,8 +55,23 @@ def run(runs: int) -> Sequence[Figure]:
             for key, _, _ in QUANTITIES:
                 if key in found:
                     figures[kind, past, key].values.append(found[key])
-    RESULTS.write_text(page(figures, runs), encoding="utf-8")
-    return [figure for figure in figures.values() if figure.values]
+    programs = {
+        (name, past, key): Figure(f"{name} as a whole, {past} past messages: {title}", unit, [])
+        for name, past in PROGRAMS
+        for key, title, unit in PROGRAM_QUANTITIES
+    }
+    for _ in range(runs):
+        for name, past in PROGRAMS:
+            if name == "offtui":
+                plain, keyed = (screen.measured(RATE, keys=keys) for keys in (False, True))
+            elif peer is not None:
+                plain, keyed = (oterm.measured(peer, past, RATE, keys=keys) for keys in (False, True))
+            else:
+                continue
+            for key, _, _ in PROGRAM_QUANTITIES:
+                programs[name, past, key].values.append(keyed[key] if key in ("p50", "p99") else plain[key])
+    RESULTS.write_text(page(figures, runs) + program_page(programs, about), encoding="utf-8")
+    return [figure for figure in (*figures.values(), *programs.values()) if figure.values]
 
 
 def page(figures: dict[tuple[str, int, str], Figure], runs: int) -> str:
@@ -66,11 +90,26 @@ def page(figures: dict[tuple[str, int, str], Figure], runs: int) -> str:
     for kind, past in CONFIGURATIONS:
         cells = [cell(figures[kind, past, key], unit) for key, _, unit in QUANTITIES]
         lines.append(f"| {kind} | {past} | {' | '.join(cells)} |")
-    lines.append("")
-    for name in PEERS:
-        found = importlib.util.find_spec(name) is not None
-        lines.append(f"* {name}: {'installed, not measured' if found else 'not installed'}")
     return "\n".join(lines) + "\n"
+
+
+def program_page(figures: dict[tuple[str, int, str], Figure], about: str) -> str:
+    """The same of whole programs."""
+    lines = [
+        "",
+        "## Whole programs",
+        "",
+        f"The same text at {RATE} tokens/s in a terminal of 120×36. offtui (chat, monitor, dial, status line) is given"
+        " it by a worker of the tests, oterm by a server that speaks Ollama's protocol; measured is the process that"
+        " draws. A key that is not on the screen after five seconds counts as five.",
+        "",
+        "| program | past messages | CPU of a core | bytes/token | key p50 | key p99 | RSS |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, past in PROGRAMS:
+        cells = [cell(figures[name, past, key], unit) for key, _, unit in PROGRAM_QUANTITIES]
+        lines.append(f"| {name} | {past} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"oterm: {about}."]) + "\n"
 
 
 def cell(figure: Figure, unit: str) -> str:

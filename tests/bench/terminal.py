@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyte
 
@@ -18,12 +18,18 @@ import pyte
 class Terminal:
     """A program in a pty of a given size, and its screen."""
 
-    def __init__(self, command: Sequence[str], columns: int = 120, rows: int = 36) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        columns: int = 120,
+        rows: int = 36,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        environment = {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True

@@ -26,7 +26,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Markdown
 
-from offtui.ui.compositing import CellCompositor
+from offtui.ui.compositing import CellScreen
 from offtui.ui.transcript import Entry, Transcript
 from offtui.ui.widgets.prompt import Prompt
 from tests.fakes.worker import MARKDOWN
@@ -50,10 +50,7 @@ class Bench(App[None]):
         self.result: dict[str, float] = {}
 
     def get_default_screen(self) -> Screen[object]:
-        screen = super().get_default_screen()
-        if not self.options.widgets:
-            screen._compositor = CellCompositor()  # as the app's own
-        return screen
+        return super().get_default_screen() if self.options.widgets else CellScreen()  # as the app's own
 
     def compose(self) -> ComposeResult:
         if self.options.widgets:

@@ -28,7 +28,8 @@ LOG_TAIL = 8 * 1024
 """Bytes of the log that are read to explain a death."""
 
 _LOG_LIMIT = 1024 * 1024
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
+"""Bytes read at once; more would be mapped anew by the allocator for every few bytes of an answer."""
 _VMSTAT = Path("/proc/vmstat")
 
 

@@ -5,6 +5,7 @@ that is most of what the screen costs.
 """
 
 from collections.abc import Iterator
+from time import monotonic
 
 from rich.console import Console
 from rich.control import Control
@@ -12,9 +13,14 @@ from textual._compositor import (  # pyright: ignore[reportPrivateUsage] -- ther
     Compositor,
     CompositorUpdate,
 )
+from textual.constants import MAX_FPS
 from textual.geometry import Region
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
+
+APART = 1 / MAX_FPS
+"""Seconds between two pictures at least."""
 
 Spans = list[tuple[int, int]]
 """Stretches of cells in one row: from the first to past the last."""
@@ -60,26 +66,29 @@ class CellCompositor(Compositor):
                 wanted.setdefault(y, []).append((start, end))
         if not wanted:
             return None
-        top, past = min(wanted), max(wanted) + 1
         pieces: list[tuple[int, int, Strip]] = []
         for widget, (region, clip) in self.visible_widgets.items():  # the front most first
+            if not wanted:
+                break
             seen = region.intersection(clip)
-            rows = range(max(seen.y, top), min(seen.bottom, past))
-            for y, strip in _strips(widget, region, seen, [y for y in rows if _meet(wanted.get(y), seen)]):
+            first_cell, past_cell, rows = seen.x, seen.right, range(seen.y, seen.bottom)
+            asked = sorted(y for y, spans in wanted.items() if y in rows and _meet(spans, first_cell, past_cell))
+            for y, strip in _strips(widget, region, seen, asked) if asked else ():
                 kept: Spans = []
-                for start, end in wanted[y]:
-                    first, last = max(start, seen.x), min(end, seen.right)
+                for start, end in wanted.pop(y):
+                    first, last = max(start, first_cell), min(end, past_cell)
                     if first >= last:
                         kept.append((start, end))
                         continue
-                    pieces.append((y, first, strip.crop(first - seen.x, last - seen.x)))
+                    pieces.append((y, first, strip.crop(first - first_cell, last - first_cell)))
                     kept += [span for span in ((start, first), (last, end)) if span[0] < span[1]]
-                wanted[y] = kept
+                if kept:
+                    wanted[y] = kept
         return CellsUpdate(sorted(pieces, key=lambda piece: piece[:2]))
 
 
-def _meet(spans: Spans | None, seen: Region) -> bool:
-    return spans is not None and any(start < seen.right and end > seen.x for start, end in spans)
+def _meet(spans: Spans, first: int, past: int) -> bool:
+    return any(start < past and end > first for start, end in spans)
 
 
 def _strips(widget: Widget, region: Region, seen: Region, rows: list[int]) -> Iterator[tuple[int, Strip]]:
@@ -92,3 +101,32 @@ def _strips(widget: Widget, region: Region, seen: Region, rows: list[int]) -> It
         begin = place + 1
         crop = Region(seen.x - region.x, run[0] - region.y, seen.width, len(run))
         yield from zip(run, widget.render_lines(crop), strict=False)
+
+
+class CellScreen(Screen[None]):
+    """Paints changed cells only, and as soon as there are any.
+
+    Textual's own screen waits for the next beat of a timer: milliseconds more between a key and its character, and two
+    more times to wake up for each picture.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = CellCompositor()
+        self._painted = 0.0
+
+    def on_idle(self) -> None:
+        """Paint, unless the last picture is only a moment old, or places are to be found first."""
+        waits = self._layout_required or self._scroll_required or self._recompose_required
+        if waits or not (self._dirty_widgets or self._repaint_required):
+            return
+        now = monotonic()
+        if now - self._painted >= APART and self.is_current:
+            self._painted = now
+            self._on_timer_update()
+
+    def paint_soon(self, widget: Widget) -> None:
+        """Paint the regions of a widget that are marked; as its own refresh, without three messages on the way."""
+        if self in self._compositor:
+            self._dirty_widgets.add(widget)
+            self.check_idle()

@@ -12,8 +12,8 @@ from offtui.worker.reasoning import ReasoningSplitter, SplitterState
 from offtui.worker.stops import StopMatcher
 from offtui.worker.vocab import Utf8Stream
 
-FLUSH_SECONDS: Final = 0.02
-"""Pieces go out at most every 20 ms: a screen cannot show more, and each frame wakes two processes."""
+FLUSH_SECONDS: Final = 0.04
+"""Pieces go out at most every 40 ms: screens show them ten times a second, and each frame wakes two processes."""
 
 
 class AnswerState(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ class SingleMessages(Vertical):
     def __init__(self, system_prompt: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.transcript = Messages(id="transcript")
+        self.transcript.paced = False  # the screen that takes the mail has it drawn
         self.prompt = Prompt(id="prompt", placeholder="Ask something, or / for a command")
         self.prompt.cursor_blink = False  # a blink is 160 bytes, twice a second, for ever
         self.talk = Talk(self.transcript, system_prompt)

@@ -20,7 +20,6 @@ from offtui.ui import messages, slash
 from offtui.ui.arming import Arming
 from offtui.ui.bridge import Mail
 from offtui.ui.commands import BY_ID, Situation, Where, bindings
-from offtui.ui.compositing import CellCompositor
 from offtui.ui.keys import keys_of
 from offtui.ui.moving import is_stoppable
 from offtui.ui.panes.chat import ChatPane
@@ -61,7 +60,6 @@ class MainScreen(ComparingScreen):
         manners: Manners | None = None,
     ) -> None:
         super().__init__(options, tape, memory, desk, manners or Manners(None))
-        self._compositor = CellCompositor()
         self._take_mail = take_mail
         self._quitting = Arming()
         self._figures_due = 0.0
@@ -113,6 +111,7 @@ class MainScreen(ComparingScreen):
         """Take all mail: what happened in order, then the newest state."""
         mail = self._take_mail()
         if mail is None:
+            self.chat.transcript.flush()  # what came a moment after the last time
             return
         self.steering.note(mail.state, mail.occurrences)
         self.chat.as_before = self.steering.as_before

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, cast
 
 from textual.app import App
 from textual.reactive import var
-from textual.screen import Screen
 
 from offtui.engine.state import Phase, SessionState
 from offtui.protocol.spec import LoadSpec, Placement
 from offtui.ui import messages
+from offtui.ui.compositing import CellScreen
 from offtui.ui.panes.footer import KeyFooter
 from offtui.ui.sharing import Sharing
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from offtui.planner.view import PlanView
 
 
-class PlannedScreen(Screen[None]):
+class PlannedScreen(CellScreen):
     """A screen over a session whose every layer count is planned, and over models that are only thought of."""
 
     session: var[SessionState] = var(SessionState(phase=Phase.LOADING))

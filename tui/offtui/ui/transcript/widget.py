@@ -1,12 +1,12 @@
 """The conversation on the screen: one widget that draws rows, however many messages there are."""
 
-from collections.abc import Iterable
-from time import monotonic
+from collections.abc import Iterable, Sequence
+from time import monotonic, thread_time
 from typing import ClassVar
 
 from textual import events
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Region, Size
-from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -18,6 +18,7 @@ from offtui.ui.transcript.message import empty_view, with_mark
 from offtui.ui.transcript.model import Entry, EntryState, Sketch
 from offtui.ui.transcript.palette import LOOKS, PREFIX, STYLE_SHEET, Palette
 from offtui.ui.transcript.selecting import selected_text, with_selection
+from offtui.ui.widgets.bare import BareScrollView
 
 FLUSH_SECONDS = 1 / 10
 """How often the running answer is drawn, at most."""
@@ -31,7 +32,7 @@ ROOM_BELOW = 6
 """Rows scrolled ahead of a running answer, so that it scrolls seldom: each time costs kilobytes over SSH."""
 
 
-class Transcript(ScrollView, can_focus=True):
+class Transcript(BareScrollView, can_focus=True):
     """Entries under one another, with one at most being written.
 
     The owner appends entries, and streams an answer with ``begin``, any number of ``feed`` and ``end``. Text is cleaned
@@ -41,19 +42,12 @@ class Transcript(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {PREFIX + look for look in LOOKS}
 
     DEFAULT_CSS = STYLE_SHEET
+    paced = True
+    """Draws the running answer by itself; else its owner calls ``flush``: waking up twice costs."""
 
-    def __init__(
-        self, *, empty: str = "", name: str | None = None, id: str | None = None, classes: str | None = None
-    ) -> None:
-        """Create an empty transcript.
-
-        Args:
-            empty: Markdown shown while there is nothing in it.
-            name: The name of the widget.
-            id: The id of the widget in the DOM.
-            classes: The CSS classes of the widget.
-        """
-        super().__init__(name=name, id=id, classes=classes)
+    def __init__(self, *, empty: str = "", name: str | None = None, id: str | None = None) -> None:
+        """Create one without entries; ``empty`` is the Markdown shown meanwhile."""
+        super().__init__(name=name, id=id)
         self._empty = clean(empty)
         self._shown: list[Line] = []
         self._thumb = (0, 0, 0)
@@ -140,7 +134,8 @@ class Transcript(ScrollView, can_focus=True):
         if not self._column.has(entry_id):
             self._column.extend((Entry(entry_id, "assistant", "", state="streaming", name=name),))
         self._column.begin(entry_id)
-        self._timer.resume()
+        if self.paced:
+            self._timer.resume()
         self._relay(self._column.index_of(entry_id))
 
     def feed(self, answer: str = "", reasoning: str = "") -> None:
@@ -320,12 +315,12 @@ class Transcript(ScrollView, can_focus=True):
 
     def flush(self) -> None:
         """Draw what was fed since the last time, unless that was a moment ago."""
-        now = monotonic()
+        now, cpu = monotonic(), thread_time()
         index = self._column.live_index
         if index is None or now < self._next_flush or not self._column.has_fresh_text:
             return
         self._relay(index)
-        self._next_flush = now + min(SLOWEST_FLUSH_SECONDS, (monotonic() - now) / FLUSH_SHARE)
+        self._next_flush = now + min(SLOWEST_FLUSH_SECONDS, (thread_time() - cpu) / FLUSH_SHARE)
 
     def _relay(self, index: int) -> None:
         """Lay one entry out again and draw what looks different."""
@@ -342,6 +337,10 @@ class Transcript(ScrollView, can_focus=True):
         self._draw()
 
     # Drawing
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """All but the one for a terminal's own colours: where looks are such, they are left as they are."""
+        return [each for each in super().get_line_filters() if not isinstance(each, ANSIToTruecolor)]
 
     def notify_style_update(self) -> None:
         """Take another theme over."""
@@ -375,7 +374,7 @@ class Transcript(ScrollView, can_focus=True):
             if start < end:
                 regions.append(Region(start, row, end - start, 1))
         if regions:
-            self.refresh(*regions)
+            self.repaint(*regions)
 
     def _view(self) -> list[Line]:
         height = self._rows_in_view

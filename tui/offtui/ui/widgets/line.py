@@ -7,13 +7,14 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.style import Style
 from textual.visual import Visual
-from textual.widget import Widget
+
+from offtui.ui.widgets.bare import Bare
 
 APART = 12
 """Cells between two changed ones from which on it costs less to paint them apart: a move and a colour are bytes too."""
 
 
-class Line(Widget):
+class Line(Bare):
     """Some rows of text. Never parsed as markup, laid out again only where their number changes."""
 
     DEFAULT_CSS = """
@@ -89,7 +90,7 @@ class Line(Widget):
                 lines[row] = old
         self._lines = lines
         if changed:
-            self.refresh(*changed)
+            self.repaint(*changed)
 
 
 def _changed_cells(old: Content, new: Content, width: int) -> list[tuple[int, int]]:
