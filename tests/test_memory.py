@@ -3,7 +3,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offtui.memory import MemoryLimit, memory_limit, ram
+from offtui.memory import LimitReader, MemoryLimit, machine_memory, memory_limit, ram
 from tests.fakes import sysfs
 
 GIB, MIB = 1024**3, 1024**2
@@ -89,3 +89,41 @@ def test_without_a_limit_the_machine_is_the_limit(tmp_path: Path) -> None:
     total, available = ram(tmp_path)
     assert total == psutil.virtual_memory().total
     assert 0 < available <= total
+
+
+def test_a_limit_is_read_again_each_time_and_one_that_is_new_is_found(tmp_path: Path) -> None:
+    now = [0.0]
+    files = {
+        "proc/self/cgroup": "0::/outer",
+        "sys/fs/cgroup/outer/memory.max": 4 * GIB,
+        "sys/fs/cgroup/outer/memory.current": GIB,
+        "sys/fs/cgroup/memory.max": "max",
+        "sys/fs/cgroup/memory.current": GIB,
+    }
+    reader = LimitReader(sysfs.write(tmp_path, files), lambda: now[0])
+    assert reader.read() == MemoryLimit(4 * GIB, 3 * GIB)
+    sysfs.write(tmp_path, {"sys/fs/cgroup/outer/memory.current": 2 * GIB, "sys/fs/cgroup/memory.max": 3 * GIB})
+    now[0] = 1.0
+    assert reader.read() == MemoryLimit(4 * GIB, 2 * GIB), "what is used is that of now"
+    now[0] = 60.0
+    assert reader.read() == MemoryLimit(3 * GIB, 2 * GIB), "a group that got a limit since"
+
+
+@pytest.mark.parametrize(
+    "meminfo",
+    [
+        "",
+        "MemTotal: 1 kB\n",
+        "MemTotal:  1 kB\nMemAvailable:  5 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n",
+        "MemTotal: lots",
+    ],
+)
+def test_where_the_kernel_does_not_say_psutil_does(tmp_path: Path, meminfo: str) -> None:
+    assert machine_memory(sysfs.write(tmp_path, {"proc/meminfo": meminfo}))[0] == psutil.virtual_memory().total
+
+
+def test_the_machines_memory_is_that_of_meminfo(tmp_path: Path) -> None:
+    memory = "MemTotal:       100 kB\nMemFree: 1 kB\nMemAvailable:    40 kB\n"
+    swap = "SwapCached: 9 kB\nSwapTotal: 50 kB\nSwapFree: 20 kB\n"
+    found = machine_memory(sysfs.write(tmp_path, {"proc/meminfo": memory + swap}))
+    assert found == (100 * 1024, 40 * 1024, 50 * 1024, 30 * 1024)

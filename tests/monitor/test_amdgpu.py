@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from offtui.monitor.amdgpu import AmdGpu
+from offtui.monitor.amdgpu import RETRY_ABSENT, AmdGpu
 from offtui.monitor.sample import GpuSample
 from tests.fakes import sysfs
 
@@ -91,3 +91,16 @@ def test_a_name_cannot_act_on_a_terminal(tmp_path: Path) -> None:
 
 def test_a_machine_without_cards(tmp_path: Path) -> None:
     assert AmdGpu(tmp_path).read().gpus == ()
+
+
+def test_a_card_that_appears_later_is_found_and_one_that_is_there_is_read_each_time(tmp_path: Path) -> None:
+    now = [0.0]
+    amd = AmdGpu(tmp_path, lambda: now[0])
+    assert amd.is_due()
+    assert amd.read().gpus == ()
+    put(tmp_path, "card0", CARD)
+    assert not amd.is_due()
+    now[0] = RETRY_ABSENT
+    assert amd.is_due()
+    assert len(amd.read().gpus) == 1
+    assert amd.is_due()

@@ -133,6 +133,24 @@ def test_a_drivers_first_answer_is_shown_when_it_comes(sampler: Callable[..., Sa
     assert listener.count(2)[1].gpus[0].name == "late"
 
 
+def test_who_has_nothing_new_to_say_is_asked_once_and_keeps_its_word(
+    sampler: Callable[..., Sampler], listener: Listener
+) -> None:
+    calls, is_due = [0], [False]
+
+    def read() -> Reading:
+        calls[0] += 1
+        return Reading((gpu(f"look {calls[0]}"),))
+
+    looking = sampler(probes=lambda: [Probe("NVML", read, due=lambda: is_due[0])])
+    looking.start()
+    assert [gpu.name for gpu in listener.until(lambda sample: sample.gpus != ()).gpus] == ["look 1"]
+    assert listener.count(len(listener.samples) + 3)[-1].gpus[0].name == "look 1"
+    assert looking.has_answers
+    is_due[0] = True
+    listener.until(lambda sample: sample.gpus[0].name == "look 2")
+
+
 def test_a_driver_that_hangs_holds_nothing_up(sampler: Callable[..., Sampler], listener: Listener) -> None:
     gate, now, calls = threading.Event(), [0.0], [0]
 

@@ -134,6 +134,30 @@ async def test_the_keys_of_other_places_lead_there_from_the_full_monitor(
         assert not any(isinstance(each, MonitorScreen) for each in screen.app.screen_stack)
 
 
+async def test_ctrl_c_stops_in_the_full_monitor_and_quits_the_second_time() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.ask("How much is it?")
+        await screen.until(lambda: bool(engine.submitted))
+        engine.piece("Not")
+        await screen.until(lambda: screen.phase is Phase.GENERATING)
+        screen.app.main.chat.prompt.text = "a draft"
+        await screen.press("f4")
+        await screen.until(lambda: isinstance(screen.app.screen, MonitorScreen))
+        await screen.press("ctrl+c")
+        assert engine.stops == 1
+        engine.end(stop="cancelled")
+        await screen.until(lambda: screen.phase is Phase.READY)
+        await screen.press("ctrl+c")
+        assert "Ctrl+C again" in screen.app.screen.query_one("#full-keys", Line).text
+        await screen.press("minus", "ctrl+c")
+        assert screen.app.main.chat.prompt.text == "a draft", "what is not seen is not cleared"
+        assert screen.app.is_running
+        await screen.press("ctrl+c")
+        await screen.until(lambda: screen.app._exit)
+
+
 async def answered(screen: Screen, engine: Recorder, joules: float | None) -> None:
     """An answer, between two looks at the machine in which its card took so much more."""
     tell = screen.app._sampled

@@ -1,6 +1,8 @@
 """The RAM this process may use: the machine's, within the limits of control groups, versions 1 and 2, read as files."""
 
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -8,6 +10,9 @@ import psutil
 
 _UNLIMITED = 2**60
 """Bytes; version 1 writes a number near 2**63 where there is no limit."""
+_LIMITS = 10.0
+"""Seconds between two looks at which groups there are and which of them have a limit."""
+_MEMINFO = re.compile(rb"^(MemTotal|MemAvailable|SwapTotal|SwapFree):\s*(\d+) kB$", re.MULTILINE)
 
 
 class MemoryLimit(msgspec.Struct, frozen=True):
@@ -45,12 +50,52 @@ def memory_limit(root: Path = Path("/")) -> MemoryLimit | None:
     Args:
         root: where ``proc`` and ``sys`` lie.
     """
-    limits = [limit for folder, version in _groups(root) if (limit := _read(folder, version)) is not None]
-    if not limits:
-        return None
-    total = min(limit.total for limit in limits)
-    tightest = min(limits, key=lambda limit: limit.available)
-    return msgspec.structs.replace(tightest, total=total, available=min(tightest.available, total))
+    return LimitReader(root).read()
+
+
+class LimitReader:
+    """Reads the limit again and again; groups that had none are asked again only now and then."""
+
+    def __init__(self, root: Path = Path("/"), clock: Callable[[], float] = time.monotonic) -> None:
+        self._root = root
+        self._clock = clock
+        self._limited: list[tuple[Path, int]] = []
+        self._due = float("-inf")
+
+    def read(self) -> MemoryLimit | None:
+        """As ``memory_limit``."""
+        now, asked = self._clock(), self._limited
+        if now >= self._due:
+            self._due, asked = now + _LIMITS, list(_groups(self._root))
+        found = [(group, limit) for group in asked if (limit := _read(*group)) is not None]
+        self._limited = [group for group, _ in found]
+        if not found:
+            return None
+        total = min(limit.total for _, limit in found)
+        tightest = min((limit for _, limit in found), key=lambda limit: limit.available)
+        return msgspec.structs.replace(tightest, total=total, available=min(tightest.available, total))
+
+
+def machine_memory(root: Path = Path("/")) -> tuple[int, int, int | None, int | None]:
+    """Bytes of the machine, whatever limits there are: RAM, what of it is available, swap, what of it is used.
+
+    Raises:
+        OSError: the operating system refuses its figures.
+    """
+    try:
+        with (root / "proc/meminfo").open("rb", buffering=0) as file:
+            said = {name: int(kib) * 1024 for name, kib in _MEMINFO.findall(file.read(8192))}
+        total, available = said[b"MemTotal"], said[b"MemAvailable"]
+        if 0 < available <= total:  # in some containers the one is the host's and the other is not
+            return total, available, said[b"SwapTotal"], said[b"SwapTotal"] - said[b"SwapFree"]
+    except (OSError, KeyError):
+        pass
+    ram = psutil.virtual_memory()
+    try:
+        swap = psutil.swap_memory()
+    except (OSError, RuntimeError):  # psutil's way of saying that the kernel has no swap counters
+        return int(ram.total), int(ram.available), None, None
+    return int(ram.total), int(ram.available), int(swap.total), int(swap.used)
 
 
 def _groups(root: Path) -> Iterator[tuple[Path, int]]:
@@ -75,18 +120,21 @@ def _groups(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _read(folder: Path, version: int) -> MemoryLimit | None:
+    total = _number(folder / ("memory.max" if version == 2 else "memory.limit_in_bytes"))
+    if total is None:
+        return None
     if version == 2:
-        total, used = _number(folder / "memory.max"), _number(folder / "memory.current")
+        used = _number(folder / "memory.current")
         swap_total, swap_used = _number(folder / "memory.swap.max"), _number(folder / "memory.swap.current")
     else:
-        total, used = _number(folder / "memory.limit_in_bytes"), _number(folder / "memory.usage_in_bytes")
+        used = _number(folder / "memory.usage_in_bytes")
         both, both_used = (
             _number(folder / "memory.memsw.limit_in_bytes"),
             _number(folder / "memory.memsw.usage_in_bytes"),
         )
-        swap_total = max(0, both - total) if both is not None and total is not None else None
+        swap_total = max(0, both - total) if both is not None else None
         swap_used = max(0, both_used - used) if both_used is not None and used is not None else None
-    if total is None or used is None:
+    if used is None:
         return None
     held = max(0, used - _page_cache(folder / "memory.stat", version))
     return MemoryLimit(total, max(0, total - held), swap_total, swap_used if swap_total is not None else None)

@@ -1,6 +1,8 @@
 """AMD GPUs through the files of the amdgpu kernel driver; no library needed."""
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from offtui.monitor.probe import Reading
@@ -10,6 +12,8 @@ from offtui.text import clean_line
 _CARD = re.compile(r"card(\d+)")
 _PLACE = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _AMD = "0x1002"
+RETRY_ABSENT = 5.0
+"""Seconds before cards are looked for again where there is none."""
 
 
 class AmdGpu:
@@ -19,12 +23,21 @@ class AmdGpu:
         sysfs: where the kernel's files lie.
     """
 
-    def __init__(self, sysfs: Path = Path("/sys")) -> None:
+    def __init__(self, sysfs: Path = Path("/sys"), clock: Callable[[], float] = time.monotonic) -> None:
         self._drm = sysfs / "class/drm"
+        self._clock = clock
+        self._again = float("-inf")
+        """Cards are not to be looked for before."""
+
+    def is_due(self) -> bool:
+        """Whether there are cards, or may be some by now. From any thread."""
+        return self._clock() >= self._again
 
     def read(self) -> Reading:
         """Every GPU now; none where the driver is not there."""
-        return Reading(tuple(_sample(index, device) for index, device in enumerate(self._devices())))
+        devices = self._devices()
+        self._again = float("-inf") if devices else self._clock() + RETRY_ABSENT
+        return Reading(tuple(_sample(index, device) for index, device in enumerate(devices)))
 
     def _devices(self) -> list[Path]:
         try:

@@ -3,6 +3,7 @@
 import enum
 import math
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator
 from typing import Literal
@@ -16,6 +17,8 @@ Aggregate = Literal["mean", "max", "last"]
 
 CAPACITY = 7200
 """Values a series keeps: two hours at one a second."""
+SLACK = 4
+"""That part of the capacity may be kept too long."""
 CLOCK_STEP = 0.5
 """Seconds by which the wall clock must have moved against the axis to be noted anew."""
 DRAWN = 32
@@ -56,48 +59,45 @@ class Series:
     def __init__(self, capacity: int = CAPACITY, hold: float = 3.0) -> None:
         if capacity < 1:
             raise ValueError("A series keeps at least one value.")
-        self._times = array("d", [0.0]) * capacity
-        self._values = array("d", [0.0]) * capacity
+        self._capacity = capacity
+        self._times, self._values = array("d"), array("d")
+        """In order, with some old ones at the beginning that no longer count, so that few go at a time."""
         self._start = 0
-        self._count = 0
         self.hold = hold
         self.known = False
         """Whether any value ever was."""
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._times) - self._start
 
     def __iter__(self) -> Iterator[tuple[float, float | None]]:
         """Times and values, oldest first."""
-        for position in range(self._count):
+        for position in range(self._start, len(self._times)):
             yield self._at(position)
 
     def add(self, time: float, value: float | None) -> None:
         """Append a value; a time before the newest counts as that one's."""
-        capacity = len(self._times)
-        if self._count:
-            time = max(time, self._times[(self._start + self._count - 1) % capacity])
-        slot = (self._start + self._count) % capacity
-        self._times[slot] = time
-        self._values[slot] = math.nan if value is None else value
+        self._times.append(max(time, self._times[-1]) if self._times else time)
+        self._values.append(math.nan if value is None else value)
         self.known = self.known or value is not None
-        if self._count < capacity:
-            self._count += 1
-        else:
-            self._start = (self._start + 1) % capacity
+        self._start = max(len(self._times) - self._capacity, 0)
+        if self._start > self._capacity // SLACK:
+            del self._times[: self._start]
+            del self._values[: self._start]
+            self._start = 0
 
     def clear(self) -> None:
         """Forget everything."""
-        self._start = self._count = 0
+        self._times, self._values, self._start = array("d"), array("d"), 0
         self.known = False
 
     def at(self, time: float) -> float | None:
         """The value at a time, on the straight line between its neighbours; ``None`` outside or beside a gap."""
         position = self._find(time)
-        if position >= self._count:
+        if position >= len(self._times):
             return None
         after_time, after = self._at(position)
-        if after_time == time or not position:
+        if after_time == time or position == self._start:
             return after if after_time == time else None
         before_time, before = self._at(position - 1)
         if after is None or before is None:
@@ -106,23 +106,19 @@ class Series:
 
     def last_at(self, time: float) -> float | None:
         """The newest value that was known at a time, if it was not older than ``hold``."""
-        position = self._find(math.nextafter(time, math.inf))
-        if not position:
+        position = bisect_right(self._times, time, self._start)
+        if position == self._start:
             return None
         at, value = self._at(position - 1)
         return value if time - at <= self.hold else None
 
     def broken(self, begin: float, end: float) -> bool:
         """Whether there is a gap between two times."""
-        return any(
-            self._at(position)[1] is None for position in range(self._find(begin), min(self._find(end), self._count))
-        )
+        return any(math.isnan(value) for value in self._values[self._find(begin) : self._find(end)])
 
     def dump(self) -> tuple[bytes, bytes]:
         """Times and values as doubles; a gap is NaN."""
-        order = [(self._start + position) % len(self._times) for position in range(self._count)]
-        times, values = array("d", (self._times[slot] for slot in order)), array("d", (self._values[i] for i in order))
-        return times.tobytes(), values.tobytes()
+        return self._times[self._start :].tobytes(), self._values[self._start :].tobytes()
 
     def restore(self, times: bytes, values: bytes) -> None:
         """Become what ``dump`` gave.
@@ -139,23 +135,17 @@ class Series:
 
     def newest(self) -> float | None:
         """The value added last."""
-        return self._at(self._count - 1)[1] if self._count else None
+        return self._at(len(self._times) - 1)[1] if self._times else None
 
     def peak(self, since: float = -math.inf) -> float | None:
         """The greatest known value from ``since`` on."""
-        known = (
-            value for position in range(self._find(since), self._count) if (value := self._at(position)[1]) is not None
-        )
-        return max(known, default=None)
+        return max(_known(self._values[self._find(since) :]), default=None)
 
     def extent(self, begin: float, end: float) -> tuple[float, float] | None:
         """The least and the greatest value that was true between two times; ``None``: none is known."""
         held = self.last_at(begin)
         known = [] if held is None else [held]
-        for position in range(self._find(begin), self._find(math.nextafter(end, math.inf))):
-            value = self._at(position)[1]
-            if value is not None:
-                known.append(value)
+        known += _known(self._values[self._find(begin) : bisect_right(self._times, end, self._start)])
         return (min(known), max(known)) if known else None
 
     def columns(self, count: int, span: float, now: float, how: Aggregate = "mean") -> list[float | None]:
@@ -172,44 +162,30 @@ class Series:
 
     def between(self, first: int, last: int, width: float, how: Aggregate = "mean") -> list[float | None]:
         """The columns number ``first`` to ``last``, of which number 0 begins at time 0; see ``columns``."""
+        times, values, hold = self._times, self._values, self.hold
         position = self._find(first * width)
-        held_time, held = self._at(position - 1) if position else (-math.inf, None)
         result: list[float | None] = []
         for column in range(first, last + 1):
-            begin, end = column * width, (column + 1) * width
-            inside: list[float] = []
-            empty = True
-            while position < self._count:
-                time, value = self._at(position)
-                if time >= end:
-                    break
-                held_time, held, empty = time, value, False
-                if value is not None:
-                    inside.append(value)
-                position += 1
-            if inside:
+            past = bisect_left(times, (column + 1) * width, position)
+            inside = values[position:past]
+            if len(inside) == 1:
+                result.append(inside[0] if inside[0] == inside[0] else None)
+            elif inside:
                 result.append(_aggregate(inside, how))
-            elif empty and held is not None and begin - held_time <= self.hold:
-                result.append(held)
+            elif position > self._start and column * width - times[position - 1] <= hold:
+                result.append(self._at(position - 1)[1])
             else:
                 result.append(None)
+            position = past
         return result
 
     def _at(self, position: int) -> tuple[float, float | None]:
-        slot = (self._start + position) % len(self._times)
-        value = self._values[slot]
-        return self._times[slot], None if math.isnan(value) else value
+        value = self._values[position]
+        return self._times[position], None if math.isnan(value) else value
 
     def _find(self, time: float) -> int:
-        """Position of the first value not before ``time``."""
-        low, high = 0, self._count
-        while low < high:
-            middle = (low + high) // 2
-            if self._times[(self._start + middle) % len(self._times)] < time:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        """Place of the first value not before ``time``."""
+        return bisect_left(self._times, time, self._start)
 
 
 class History:
@@ -301,7 +277,17 @@ class History:
         return result
 
 
-def _aggregate(values: list[float], how: Aggregate) -> float:
-    if how == "max":
-        return max(values)
-    return values[-1] if how == "last" else sum(values) / len(values)
+def _known(values: "array[float]") -> list[float]:
+    return [value for value in values if not math.isnan(value)]
+
+
+def _aggregate(values: "array[float]", how: Aggregate) -> float | None:
+    """What stands for several values; ``None`` where none of them is known."""
+    if how == "mean":
+        mean = sum(values) / len(values)
+        if not math.isnan(mean):
+            return mean
+    known = _known(values)
+    if not known:
+        return None
+    return max(known) if how == "max" else known[-1] if how == "last" else sum(known) / len(known)

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from offtui.memory import memory_limit
+from offtui.memory import LimitReader, machine_memory
 from offtui.monitor.sample import HostSample, ProcessSample
 
 SHORTEST = 0.04
@@ -24,6 +24,7 @@ class HostReader:
 
     def __init__(self, root: Path = Path("/"), clock: Callable[[], float] = time.monotonic) -> None:
         self._root = root
+        self._limit = LimitReader(root, clock)
         self._disk, self._net = Flow(_disk_bytes, clock), Flow(_net_bytes, clock)
         self._times: list[tuple[float, float]] = []
         self._shares: tuple[float, ...] = ()
@@ -59,10 +60,8 @@ class HostReader:
         )
 
     def _memory(self) -> tuple[int, int, bool, int | None, int | None]:
-        ram = psutil.virtual_memory()
-        total, available = int(ram.total), int(ram.available)
-        swap_total, swap_used = _swap()
-        limit = memory_limit(self._root)
+        total, available, swap_total, swap_used = machine_memory(self._root)
+        limit = self._limit.read()
         if limit is None or limit.total >= total:
             return total, min(available, total), False, swap_total, swap_used
         if swap_total is not None and limit.swap_total is not None and limit.swap_total < swap_total:
@@ -176,14 +175,6 @@ def _read_bytes(process: psutil.Process) -> int | None:
         return int(process.io_counters().read_bytes) if hasattr(process, "io_counters") else None
     except (psutil.AccessDenied, OSError, NotImplementedError):
         return None
-
-
-def _swap() -> tuple[int | None, int | None]:
-    try:
-        swap = psutil.swap_memory()
-    except (OSError, RuntimeError):  # psutil's way of saying that the kernel has no swap counters
-        return None, None
-    return int(swap.total), int(swap.used)
 
 
 def _busy_and_total(times: Any) -> tuple[float, float]:

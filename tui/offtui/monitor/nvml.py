@@ -87,6 +87,10 @@ class Nvml:
         self._listed = float("-inf")
         """When processes were listed last."""
 
+    def is_due(self) -> bool:
+        """Whether there is anything to read, or to be tried again. From any thread."""
+        return self._up or self._clock() >= self._again
+
     def read(self) -> Reading:
         """Every GPU now, and what is wrong. A machine without NVIDIA's library has no GPUs here and no problem."""
         now = self._clock()

@@ -39,6 +39,10 @@ class PageCache:
         self._path: str | None = None
         self._cached: int | None = None
 
+    def is_due(self) -> bool:
+        """Whether it is another file, or the newest figure is old. From any thread."""
+        return self._model() != self._path or (self._path is not None and self._clock() - self._read_at >= PERIOD)
+
     def read(self) -> Reading:
         """The newest figure, at most ``PERIOD`` old."""
         path, now = self._model(), self._clock()

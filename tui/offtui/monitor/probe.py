@@ -28,6 +28,7 @@ class Probe:
     Args:
         name: who answers, for a person: "NVML".
         read: called only in this probe's thread; what it raises becomes a problem with its name.
+        due: whether reading again could say anything new; called by who asks, must not block.
         close: called in this probe's thread at the end.
     """
 
@@ -36,11 +37,13 @@ class Probe:
         name: str,
         read: Callable[[], Reading],
         *,
+        due: Callable[[], bool] = lambda: True,
         close: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._read = read
+        self._due = due
         self.answered: Callable[[str], None] = lambda name: None
         """Called with this probe's name, in its thread, after each answer."""
         self._close = close
@@ -53,9 +56,9 @@ class Probe:
         self._thread: threading.Thread | None = None
 
     def ask(self) -> bool:
-        """Have the driver read. Returns at once; ``False`` where it is still busy with what it was asked before."""
+        """Have the driver read. Returns at once; ``False`` where it still does, or would have nothing new to say."""
         with self._lock:
-            if self._stopping or self._asked is not None:
+            if self._stopping or self._asked is not None or (self._reading is not None and not self._due()):
                 return False
             self._asked = self._clock()
             if self._thread is None:

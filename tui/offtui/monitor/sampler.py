@@ -31,11 +31,11 @@ def usual_probes(model: Callable[[], str | None]) -> Sequence[Probe]:
     from offtui.monitor.nvml import Nvml
     from offtui.monitor.pagecache import PageCache
 
-    nvml = Nvml()
+    nvml, amd, cache = Nvml(), AmdGpu(), PageCache(model)
     return (
-        Probe("NVML", nvml.read, close=nvml.close),
-        Probe("amdgpu", AmdGpu().read),
-        Probe("The file system of the model", PageCache(model).read),
+        Probe("NVML", nvml.read, due=nvml.is_due, close=nvml.close),
+        Probe("amdgpu", amd.read, due=amd.is_due),
+        Probe("The file system of the model", cache.read, due=cache.is_due),
     )
 
 

@@ -242,22 +242,25 @@ class MainScreen(ComparingScreen):
     def action_interrupt(self) -> None:
         """Copy a selection, else stop what runs, else clear the prompt, else quit the second time."""
         prompt = self.chat.prompt
-        selected = prompt.selected_text or self.get_selected_text() or ""
+        self.interrupt(prompt.selected_text or self.get_selected_text() or "", prompt, self.flash)
+
+    def interrupt(self, selected: str, prompt: Prompt | None, say: Callable[[str], object]) -> None:
+        """The same for a screen that covers this one: its selection, ``None`` for the prompt, its way of saying."""
         armed = self._quitting.disarm()
         if selected:
-            self.flash(self._desk.copy(selected), "$primary")
+            say(self._desk.copy(selected))
         elif is_stoppable(self.session):
             self.action_stop()
         elif self.session.phase is Phase.STOPPING:
-            self.flash("Stopping…")
-        elif prompt.text:
+            say("Stopping…")
+        elif prompt is not None and prompt.text:
             prompt.take()
         elif armed:
             self._app.exit()
         else:
             self._quitting.arm()
             quit_key = " or ".join(["Ctrl+C again", *keys_of(BY_ID["app.quit"], self._keys)[:1]])
-            self.flash(f"{quit_key} quits")
+            say(f"{quit_key} quits")
 
     def disarm(self) -> None:
         """Something else than another Ctrl+C came: the next one quits nothing, and is not said to."""

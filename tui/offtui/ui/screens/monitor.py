@@ -18,6 +18,7 @@ from offtui.recorder import export
 from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
 from offtui.ui.commands import BY_ID, Where, bindings
+from offtui.ui.compositing import CellCompositor
 from offtui.ui.keys import keys_of
 from offtui.ui.narrow import OpaqueScreen
 from offtui.ui.panes.painted import Painted
@@ -55,6 +56,7 @@ class MonitorScreen(Painted, OpaqueScreen):
         ("f4", "leave", "Back"),
         ("f", "leave", "Back"),
         ("q", "leave", "Back"),
+        Binding("ctrl+c", "interrupt", BY_ID["app.interrupt"].title, show=False, id="app.interrupt"),
         *(
             Binding(",".join(BY_ID[id].keys), f"elsewhere('{id}')", BY_ID[id].title, show=False, id=id)
             for id in _ELSEWHERE
@@ -78,6 +80,7 @@ class MonitorScreen(Painted, OpaqueScreen):
         graph: str = "braille",
         leave: str = "back",
         elsewhere: Callable[[str], object] | None = None,
+        interrupt: Callable[[str, Callable[[str], object]], object] | None = None,
         answer: Answer | None = None,
     ) -> None:
         """A page over a tape.
@@ -89,13 +92,16 @@ class MonitorScreen(Painted, OpaqueScreen):
             leave: the word for the key that ends it.
             answer: which is looked at to begin with.
             elsewhere: runs an action of the screen below, once this one has left; ``None``: there is none below.
+            interrupt: what Ctrl+C does with the text that is selected, and with a way of saying what it did.
         """
         super().__init__()
+        self._compositor = CellCompositor()
         self._tape = tape
         self._keys = keys
         self._graph: Style = cast(Literal["braille", "block", "ascii"], graph)
         self._leave = leave
         self._elsewhere = elsewhere
+        self._interrupt = interrupt
         self._zoom = 1
         self._cursor: int | None = None
         self._held: float | None = None
@@ -148,9 +154,9 @@ class MonitorScreen(Painted, OpaqueScreen):
 
     def action_read(self, by: int) -> None:
         """Move the cursor at which values are read, further back in time for ``by`` > 0; it holds the page still."""
-        if self.sample is None:
-            return
         if self._held is None:
+            if self.sample is None:
+                return
             self._held = self.sample.time
         here = -1 if self._cursor is None else self._cursor
         self._cursor = min(max(here + by, 0), self._oldest())
@@ -209,8 +215,15 @@ class MonitorScreen(Painted, OpaqueScreen):
             app.exit()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is nowhere else to go without a screen below."""
+        """There is nowhere else to go without a screen below, and Ctrl+C is the app's."""
+        if action == "interrupt":
+            return self._interrupt is not None
         return action != "elsewhere" or self._elsewhere is not None
+
+    def action_interrupt(self) -> None:
+        """As on every other screen."""
+        if self._interrupt is not None:
+            self._interrupt(self.get_selected_text() or "", self._say)
 
     def action_elsewhere(self, id: str) -> None:
         """Leave for where that command leads."""

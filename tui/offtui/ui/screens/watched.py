@@ -1,5 +1,6 @@
 """What the main screen does with looks at the machine: holds the newest, opens the monitor in full."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,6 +15,7 @@ from offtui.text import clean_line
 from offtui.ui.messages import AnswerPaid, SampleTaken
 from offtui.ui.ports import Desk, Memory
 from offtui.ui.screens.chatting import ChattingScreen
+from offtui.ui.widgets.prompt import Prompt
 
 if TYPE_CHECKING:
     from offtui.ui.screens.monitor import MonitorScreen
@@ -53,6 +55,10 @@ class WatchedScreen(ChattingScreen):
         """What an answer took stands on its stamp."""
         self.chat.talk.paid(message.turn, message.joules)
 
+    def interrupt(self, selected: str, prompt: Prompt | None, say: Callable[[str], object]) -> None:
+        """Copy what is selected, else stop what runs, else quit the second time."""
+        raise NotImplementedError
+
     def action_full_monitor(self) -> None:
         """The monitor on the whole screen."""
         from offtui.ui.screens.monitor import MonitorScreen
@@ -62,6 +68,7 @@ class WatchedScreen(ChattingScreen):
             self._keys,
             graph=self._options.config.graph,
             elsewhere=lambda action: self.call_later(self.run_action, action),
+            interrupt=lambda selected, say: self.interrupt(selected, None, say),
             answer=self.answer,
         )
         for name in ("session", "sample", "draft", "placement", "plan"):

@@ -1,6 +1,7 @@
 """Bars as text: pure functions, one cell per character."""
 
-from collections.abc import Sequence
+import functools
+import itertools
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -30,6 +31,7 @@ _PLAIN = _Signs("#", "=", "-", ":", "%", ".", "<", "+", "X")
 _STYLES = {"others": "$others", "free": "$line", "goes": "$accent", "comes": "$accent"}
 
 
+@functools.lru_cache(128)
 def memory_bar(
     width: int,
     ours: int,
@@ -96,7 +98,8 @@ def _ours(cells: int, ours: int, kv: int, compute: int, signs: "_Signs") -> str:
     return signs.weights * weights_end + signs.kv * (kv_end - weights_end) + signs.compute * (cells - kv_end)
 
 
-def legend(parts: Sequence["Part"], width: int, *, ascii: bool = False) -> Content:
+@functools.lru_cache(128)
+def legend(parts: tuple["Part", ...], width: int, *, ascii: bool = False) -> Content:
     """What the signs of a bar mean, with figures, in as many words as there is room for; no figure is cut.
 
     In a narrow row what there is nothing of goes first, then the words are short, then the last parts go.
@@ -111,13 +114,11 @@ def legend(parts: Sequence["Part"], width: int, *, ascii: bool = False) -> Conte
     short = [(part.sign, part.short) for part in some]
     forms += [short[:count] for count in range(len(short), 0, -1)]
     for form in forms:
-        shown = [
-            Content.assemble((getattr(signs, sign), _STYLES.get(sign, "$ours")), (f" {text}", "$quiet"))
-            for sign, text in form
-        ]
-        row = Content("  ").join(shown)
-        if row.cell_length <= width:
-            return row
+        if sum(len(text) + 4 for _, text in form) - 2 <= width:
+            pieces = [
+                ((getattr(signs, sign), _STYLES.get(sign, "$ours")), (f" {text}  ", "$quiet")) for sign, text in form
+            ]
+            return Content.assemble(*itertools.chain(*pieces)).rstrip()
     return Content("")
 
 

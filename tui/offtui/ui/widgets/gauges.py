@@ -1,5 +1,7 @@
 """Memory of the devices and of the machine as rows: names, figures, bars, who else is there. Pure."""
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,7 +52,7 @@ def device_lines(use: DeviceUse, look: Look, would: int | None = None) -> list[C
     if look.rows == 2:
         return lines
     if look.full:
-        lines.append(legend(_legend(use), look.width, ascii=look.ascii))
+        lines.append(legend(tuple(_legend(use)), look.width, ascii=look.ascii))
         if notes := _notes(use, full=True):
             lines.append(_fitting(notes, look.width))
         if others := others_text(use, look.width):
@@ -60,6 +62,18 @@ def device_lines(use: DeviceUse, look: Look, would: int | None = None) -> list[C
     notes = [f"ours {ours}"] if use.usable else ["this llama.cpp cannot use it: offtui doctor"]
     lines.append(_fitting([*notes, *_notes(use, full=False)], look.width))
     return lines
+
+
+def device_height(use: DeviceUse, look: Look) -> int:
+    """How many rows ``device_lines`` gives."""
+    if look.rows == 1:
+        return 1
+    rows = 2 if use.used is not None and use.total else 1
+    if look.rows == 2:
+        return rows
+    if not look.full:
+        return rows + 1
+    return rows + 1 + bool(_notes(use, full=True)) + bool(use.others)
 
 
 def ram_lines(use: RamUse, look: Look) -> list[Content]:
@@ -96,7 +110,7 @@ def _ram_notes(use: RamUse, cached: int, look: Look) -> Content:
         if use.mapped:
             inside = None if use.cached is None else cached
             parts.insert(3, Part("mapped", "mapped", inside, f" of {size_text(use.mapped)} in RAM"))
-        return legend(parts, look.width, ascii=look.ascii)
+        return legend(tuple(parts), look.width, ascii=look.ascii)
     notes = [f"ours {size_text(use.ours) if use.ours else UNKNOWN}"]
     if use.mapped:
         share = "" if use.cached is None else f" ({cached * 100 // use.mapped} % in RAM)"
@@ -177,6 +191,7 @@ def _short_notes(card: GpuSample | None) -> list[str]:
     ]
 
 
+@functools.lru_cache(64)
 def _title(title: str, figures: str, width: int) -> Content:
     room = max(width - len(figures) - 2, 1)
     shown = title if len(title) <= room else title[: max(room - 1, 1)] + "…"
@@ -242,8 +257,13 @@ def _load_notes(card: GpuSample, *, full: bool) -> list[str]:
     return notes
 
 
-def _fitting(notes: list[str], width: int) -> Content:
+def _fitting(notes: Sequence[str], width: int) -> Content:
     """As many of the notes as there is room for."""
+    return _as_many(tuple(notes), width)
+
+
+@functools.lru_cache(64)
+def _as_many(notes: tuple[str, ...], width: int) -> Content:
     kept = list(notes)
     while len(kept) > 1 and len(" · ".join(kept)) > width:
         kept.pop()

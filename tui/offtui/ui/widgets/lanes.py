@@ -1,18 +1,18 @@
 """Lanes: lines of a history over one time axis whose right edge they share, with marks below. Pure."""
 
+import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from textual.content import Content
 
-from offtui.engine.state import SessionState
 from offtui.monitor.graph import Style, render, samples_per_column
 from offtui.monitor.history import Aggregate, Event, History, Mark
-from offtui.monitor.sample import Sample
-from offtui.recorder.devices import device_uses, ram_use
+from offtui.recorder.devices import DeviceUse
 from offtui.recorder.tape import Answer
 from offtui.units import UNKNOWN, rate_text, seconds_text, size_text
 
@@ -26,6 +26,7 @@ AROUND = 1.25
 """How much longer than an answer the time is that is shown of it."""
 LITTLE = 8
 """Of memory, the part that is little."""
+T = TypeVar("T")
 Cell = tuple[str, str]
 """A character and its style."""
 
@@ -118,20 +119,23 @@ def shown_lanes(history: History, room: int) -> list[Lane]:
     return known[: max(room, 0)]
 
 
+def known_peak(values: Sequence[float | None]) -> float | None:
+    """The greatest that is known."""
+    return max([value for value in values if value is not None], default=None)
+
+
 def tops(
-    lanes: Sequence[Lane], values: Sequence[Sequence[float | None]], state: SessionState, sample: Sample | None
+    lanes: Sequence[Lane], peaks: Sequence[float | None], uses: Sequence[DeviceUse], ram_total: int | None
 ) -> list[float]:
-    """The value of each lane's upper edge, by its columns."""
-    uses = device_uses(state, sample)
+    """The value of each lane's upper edge, by the greatest value in it."""
     fixed: dict[str, float | None] = {
         "vram": float(sum(use.total or 0 for use in uses if use.usable) or sum(use.total or 0 for use in uses)),
-        "ram": ram_use(state, sample).total,
+        "ram": ram_total,
         "util": 1.0,
         "bandwidth": 1.0,
         "cpu": 1.0,
         "power": sum(use.card.power_limit_w or 0.0 for use in uses if use.card is not None),
     }
-    peaks = [max((value for value in columns if value is not None), default=None) for columns in values]
     return [_top(lane, fixed.get(lane.series), peak) for lane, peak in zip(lanes, peaks, strict=True)]
 
 
@@ -153,12 +157,14 @@ class Strip:
     """Its columns."""
     now: float | None
     """Its value at the right edge."""
+    peak: float | None
+    """The greatest of them."""
     top: float
     """Of its scale."""
 
 
 def lane_rows(
-    strip: Strip, window: Window, marks: dict[int, str], width: int, height: int, style: Style
+    strip: Strip, window: Window, marks: tuple[tuple[int, str], ...], width: int, height: int, style: Style
 ) -> list[Content]:
     """One lane of ``height`` rows and ``width`` cells. ``marks``: see ``guides``."""
     lane, values, top = strip.lane, strip.values, strip.top
@@ -170,16 +176,31 @@ def lane_rows(
     value_style = "bold $accent" if cursor is not None else "bold"
     rows: list[Content] = []
     for number, text in enumerate(drawn):
-        left: list[Cell] = [(" " * NAME, "")]
+        left, edge = (" " * NAME, "", "", ""), ""
         if number == 0:
-            left = [(lane.name.ljust(NAME - 11), "$secondary"), (lane.text(value).rjust(10), value_style), (" ", "")]
-        elif number == 1 and height > 1:
-            known = [each for each in values if each is not None]
-            peak = f"peak {lane.text(max(known))}" if known else ""
-            left = [(peak.rjust(NAME - 1)[: NAME - 1], "$quiet"), (" ", "")]
-        edge = lane.text(top) if number == 0 else ""
-        rows.append(Content.assemble(*left, *_row(text, looks, marks, cursor), (f" {edge}"[:SCALE], "$quiet")))
+            left, edge = (
+                (f"{lane.name:{NAME - 11}}", "$secondary", f"{lane.text(value):>10} ", value_style),
+                lane.text(top),
+            )
+        elif number == 1 and strip.peak is not None:
+            left = (f"peak {lane.text(strip.peak)}".rjust(NAME - 1)[: NAME - 1] + " ", "$quiet", "", "")
+        rows.append(_lane_row(left, text, looks, marks, cursor, f" {edge}"[:SCALE]))
     return rows
+
+
+@functools.lru_cache(512)
+def _lane_row(
+    left: tuple[str, str, str, str],
+    text: str,
+    looks: tuple[int, int],
+    marks: tuple[tuple[int, str], ...],
+    cursor: int | None,
+    edge: str,
+) -> Content:
+    """One row; most are the same as at the look before, and what is the same object need not be painted."""
+    name, name_style, value, value_style = left
+    graph = _row(text, looks, dict(marks), cursor)
+    return Content.assemble((name, name_style), (value, value_style), *graph, (edge, "$quiet"))
 
 
 def lane_values(history: History, lane: Lane, window: Window, cells: int, style: Style) -> list[float | None]:
@@ -212,20 +233,31 @@ def time_of(window: Window, cells: int, cell: int) -> float:
 
 def cell_of(window: Window, cells: int, at: float) -> int | None:
     """The cell from the left that a time falls into; ``None`` outside."""
+    return next((cell for _, cell in _placed([at], window, cells, lambda time: time)), None)
+
+
+def _placed(items: Iterable[T], window: Window, cells: int, time: Callable[[T], float]) -> Iterator[tuple[T, int]]:
+    """Those whose time is seen, each with its cell from the left."""
     width = window.span / cells
-    cell = cells - 1 - window.ahead(cells) - (math.floor(window.now / width) - math.floor(at / width))
-    return cell if 0 <= cell < cells else None
+    first = math.floor(window.now / width) - (cells - 1 - window.ahead(cells))
+    for item in items:
+        cell = math.floor(time(item) / width) - first
+        if 0 <= cell < cells:
+            yield item, cell
 
 
-def guides(history: History, window: Window, cells: int) -> dict[int, str]:
+def _marks(history: History, window: Window, cells: int) -> Iterator[tuple[Mark, int]]:
+    return _placed(history.marks(window.now - window.span), window, cells, lambda mark: mark.time)
+
+
+def guides(history: History, window: Window, cells: int) -> tuple[tuple[int, str], ...]:
     """Cells in which a load or a crash is marked, with its style: a line goes up from it through all lanes."""
-    found: dict[int, str] = {}
-    for mark in history.marks(window.now - window.span):
-        if mark.event in (Event.LOAD, Event.RELOAD, Event.CRASH):
-            cell = cell_of(window, cells, mark.time)
-            if cell is not None:
-                found[cell] = LETTERS[mark.event][1].removesuffix(" bold")
-    return found
+    found = {
+        cell: LETTERS[mark.event][1].removesuffix(" bold")
+        for mark, cell in _marks(history, window, cells)
+        if mark.event in (Event.LOAD, Event.RELOAD, Event.CRASH)
+    }
+    return tuple(found.items())
 
 
 def _looks(window: Window, cells: int) -> tuple[int, int]:
@@ -262,11 +294,9 @@ def mark_row(history: History, window: Window, width: int) -> Content:
     """Letters of what happened."""
     cells = graph_width(width)
     row: list[Cell] = [(" ", "")] * cells
-    for mark in history.marks(window.now - window.span):
-        cell = cell_of(window, cells, mark.time)
-        if cell is not None:  # those that fall into one cell stand side by side
-            place = next((free for free in range(cell, min(cell + 4, cells)) if row[free][0] == " "), cell)
-            row[place] = LETTERS[mark.event]
+    for mark, cell in _marks(history, window, cells):  # those that fall into one cell stand side by side
+        place = next((free for free in range(cell, min(cell + 4, cells)) if row[free][0] == " "), cell)
+        row[place] = LETTERS[mark.event]
     at = cells if window.cursor is None else window.cursor + window.ahead(cells)
     if at < cells and row[cells - 1 - at][0] == " ":
         row[cells - 1 - at] = ("│", "$accent")
@@ -277,9 +307,8 @@ def note_row(history: History, window: Window, width: int) -> Content:
     """What loads were for: their layers, each from its letter on, where they do not meet."""
     cells = graph_width(width)
     text: list[Cell] = [(" ", "")] * cells
-    for mark in history.marks(window.now - window.span):
-        cell = cell_of(window, cells, mark.time)
-        if cell is None or mark.event not in (Event.LOAD, Event.RELOAD) or not mark.note:
+    for mark, cell in _marks(history, window, cells):
+        if mark.event not in (Event.LOAD, Event.RELOAD) or not mark.note:
             continue
         place = min(cell, max(cells - len(mark.note), 0))
         if all(character == " " for character, _ in text[max(place - 1, 0) : place + len(mark.note) + 1]):
@@ -315,11 +344,8 @@ def _round_text(seconds: float) -> str:
 
 def near_marks(history: History, window: Window, cells: int, cursor: int) -> list[Mark]:
     """Marks in the cell of the cursor."""
-    return [
-        mark
-        for mark in history.marks(window.now - window.span)
-        if cell_of(window, cells, mark.time) == cells - 1 - window.ahead(cells) - cursor
-    ]
+    here = cells - 1 - window.ahead(cells) - cursor
+    return [mark for mark, cell in _marks(history, window, cells) if cell == here]
 
 
 def clock_text(wall: float | None) -> str:

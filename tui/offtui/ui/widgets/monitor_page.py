@@ -1,6 +1,6 @@
 """The page of the full monitor: who gets how many rows, and what stands in them. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -9,12 +9,12 @@ from offtui.engine.state import SessionState
 from offtui.monitor.graph import Style
 from offtui.monitor.history import Event
 from offtui.monitor.sample import HostSample, Sample
-from offtui.recorder.devices import DeviceUse, device_uses, ram_use
+from offtui.recorder.devices import DeviceUse, RamUse, device_uses, ram_use
 from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
 from offtui.ui.panes.status import status
 from offtui.ui.widgets import lanes
-from offtui.ui.widgets.gauges import Look, cpu_line, device_lines, flow_text, ram_lines
+from offtui.ui.widgets.gauges import Look, cpu_line, device_height, device_lines, flow_text, ram_lines
 from offtui.ui.widgets.lanes import Window
 from offtui.ui.widgets.strip import Split
 from offtui.units import count_text, joules_text, rate_text, seconds_text
@@ -53,10 +53,12 @@ def page_lines(page: Page) -> list[Content]:
     """At most ``page.height`` rows; ``page.tape`` is held by the caller."""
     head = _head(page)
     energy = _energy(page)
+    uses = device_uses(page.session or SessionState(), page.sample)
+    ram = ram_use(page.session or SessionState(), page.sample)
     below = _BELOW + len(energy) + (1 if page.height >= NOTED else 0)
-    gauges = _gauges(page, page.height - len(head) - below)
+    gauges = _gauges(page, uses, ram, page.height - len(head) - below)
     room = page.height - len(head) - len(gauges) - below
-    return [*head, *gauges, *_lanes(page, room), *_foot(page), *energy][: page.height]
+    return [*head, *gauges, *_lanes(page, uses, ram, room), *_foot(page), *energy][: page.height]
 
 
 def _head(page: Page) -> list[Content]:
@@ -72,27 +74,26 @@ def _head(page: Page) -> list[Content]:
     return lines
 
 
-def _gauges(page: Page, room: int) -> list[Content]:
+def _gauges(page: Page, uses: Sequence[DeviceUse], ram: RamUse, room: int) -> list[Content]:
     """The devices in the most rows each with which the lanes still have room."""
-    devices = len(device_uses(page.session or SessionState(), page.sample))
     for rows, full, least in ((3, True, 2 * LEAST_LANES), (2, False, 2 * LEAST_LANES), (2, False, LEAST_LANES)):
-        if rows * (devices + 1) + least > room:
-            continue
-        lines = _gauges_of(page, Look(page.width, rows, full, page.style == "ascii"), None)
-        if len(lines) + least <= room:
-            return lines
-    return _gauges_of(page, Look(page.width, 1, False, page.style == "ascii"), max(room - 2 - LEAST_LANES, 1))
+        look = Look(page.width, rows, full, page.style == "ascii")
+        if sum(device_height(use, look) for use in uses) + rows + 1 + least <= room:
+            return _gauges_of(page, uses, ram, look)
+    most = max(room - 2 - LEAST_LANES, 1)
+    return _gauges_of(page, uses, ram, Look(page.width, 1, False, page.style == "ascii"), most)
 
 
-def _gauges_of(page: Page, look: Look, most: int | None) -> list[Content]:
+def _gauges_of(
+    page: Page, uses: Sequence[DeviceUse], ram: RamUse, look: Look, most: int | None = None
+) -> list[Content]:
     """``most``: devices that are shown at most."""
-    state, sample = page.session or SessionState(), page.sample
-    uses = device_uses(state, sample)
+    sample = page.sample
     shown = uses if most is None or len(uses) <= most else uses[: max(most - 1, 0)]
     lines = [line for use in shown for line in device_lines(use, look, page.would(use.name))]
     if len(shown) < len(uses):
         lines.append(_rest(uses[len(shown) :], look.width))
-    lines += ram_lines(ram_use(state, sample), look)
+    lines += ram_lines(ram, look)
     host = sample.host if sample is not None else HostSample()
     worker = sample.worker if sample is not None else None
     full = Look(look.width, look.rows, True, look.ascii)
@@ -103,34 +104,28 @@ def _gauges_of(page: Page, look: Look, most: int | None) -> list[Content]:
     return [*lines, cpu]
 
 
-def _rest(uses: list[DeviceUse], width: int) -> Content:
+def _rest(uses: Sequence[DeviceUse], width: int) -> Content:
     used = sum(use.used or 0 for use in uses)
     total = sum(use.total or 0 for use in uses)
     text = f"and {len(uses)} more devices, {used / 2**30:.1f}/{total / 2**30:.1f} GiB"
     return Content.styled(text, "$quiet").truncate(width, ellipsis=True)
 
 
-def _lanes(page: Page, room: int) -> list[Content]:
+def _lanes(page: Page, uses: Sequence[DeviceUse], ram: RamUse, room: int) -> list[Content]:
     shown = lanes.shown_lanes(page.tape.history, min(room, room // 2 if room >= 2 * LEAST_LANES else room))
     if not shown:
         return []
     history, window, cells = page.tape.history, page.window, lanes.graph_width(page.width)
     values = [lanes.lane_values(history, lane, window, cells, page.style) for lane in shown]
-    tops = lanes.tops(shown, values, page.session or SessionState(), page.sample)
+    peaks = [lanes.known_peak(columns) for columns in values]
+    tops = lanes.tops(shown, peaks, uses, ram.total)
     marks = lanes.guides(history, window, cells)
     heights = [room // len(shown) + (1 if index < room % len(shown) else 0) for index in range(len(shown))]
-    return [
-        row
-        for lane, columns, top, height in zip(shown, values, tops, heights, strict=True)
-        for row in lanes.lane_rows(
-            lanes.Strip(lane, columns, history.series(lane.series).last_at(window.now), top),
-            window,
-            marks,
-            page.width,
-            height,
-            page.style,
-        )
-    ]
+    rows: list[Content] = []
+    for lane, columns, peak, top, height in zip(shown, values, peaks, tops, heights, strict=True):
+        strip = lanes.Strip(lane, columns, history.series(lane.series).last_at(window.now), peak, top)
+        rows += lanes.lane_rows(strip, window, marks, page.width, height, page.style)
+    return rows
 
 
 def _foot(page: Page) -> list[Content]:
