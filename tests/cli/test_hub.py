@@ -38,6 +38,11 @@ def test_search_prints_what_was_promised(offtui, hub: FakeHub) -> None:
     ]  # fmt: skip
     assert offtui("search", "tiny").out.startswith("ann/Tiny-GGUF")
     assert offtui("search", "--size", "big").code == 2
+    for narrow in (["size:<1MB", "author:ann"], ["--size", "..1MiB", "--author", "ann"]):
+        assert offtui("search", *narrow).out.endswith("  Q4_0 Q8_0\n")
+    for narrow in (["params:<9B"], ["--params", "<9B"], ["--size", "3B..9B"], ["size:>1GiB"]):
+        outcome = offtui("search", *narrow)
+        assert (outcome.code, outcome.out) == (0, ""), "its parameters are not known"
 
 
 def test_pull_prints_what_was_promised_and_plain_lines(offtui, hub: FakeHub, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 TOKEN = "hf_onlyForTestsAAAA"
 COMMIT = "a" * 40
@@ -213,8 +213,12 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         by = query.get("sort", ["downloads"])[0]
         found.sort(key=lambda item: -item.get(by, 0) if isinstance(item.get(by, 0), int) else 0)
-        limit = int(query.get("limit", ["100"])[0])
-        self._json(found[:limit])
+        limit, start = int(query.get("limit", ["100"])[0]), int(query.get("cursor", ["0"])[0])
+        more: dict[str, str] = {}
+        if len(found) > start + limit:  # the address is the hub's own, also where a mirror hands it on
+            follows = urlencode({**query, "cursor": start + limit}, doseq=True)
+            more["Link"] = f'<https://hub.invalid/api/models?{follows}>; rel="next"'
+        self._json(found[start : start + limit], **more)
 
     def _info(self, rest: str) -> None:
         name, _, _ = rest.partition("/revision/")
@@ -321,8 +325,8 @@ class _Handler(BaseHTTPRequestHandler):
         if select.select([self.connection], [], [], 0.05)[0] and not self.connection.recv(1, socket.MSG_PEEK):
             raise ConnectionResetError
 
-    def _json(self, value: object) -> None:
-        self._reply(200, json.dumps(value).encode(), **{"Content-Type": "application/json"})
+    def _json(self, value: object, **headers: str) -> None:
+        self._reply(200, json.dumps(value).encode(), **{"Content-Type": "application/json"}, **headers)
 
     def _error(self, status: int, code: str) -> None:
         self._reply(status, b"", **{"X-Error-Code": code})

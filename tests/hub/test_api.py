@@ -1,10 +1,12 @@
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from offtui.hub.client import HubClient
-from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, Info, Readme, Search
+from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, Info, Range, Readme, Search
+from offtui.units import GIB
 from tests.fakes.hub import COMMIT, TOKEN, FakeFile, FakeHub, FakeRepo
 
 
@@ -37,12 +39,43 @@ def test_repositories_are_found_by_words_author_size_architecture_and_licence(hu
     assert names(words="llama gguf", sort="likes") == ["ann/Llama-8B-GGUF", "bob/Llama-70B-GGUF"]
     assert names(author="ann") == ["ann/Llama-8B-GGUF"]
     assert names(arch="QWEN3") == ["bob/Qwen-GGUF"]
-    assert names(max_params=10**10) == ["bob/Qwen-GGUF", "ann/Llama-8B-GGUF"]
+    assert names(params=Range(0, 10**10)) == ["bob/Qwen-GGUF", "ann/Llama-8B-GGUF"]
     assert names(license="MIT") == ["ann/Llama-8B-GGUF"]
     assert names(limit=1) == ["bob/Llama-70B-GGUF"]
     first = search(client, author="ann").repos[0]
     assert (first.license, first.n_params, first.n_ctx_train, first.updated) == ("mit", 8 * 10**9, 4096, "2026-08-01")
     assert search(client, words="qwen").repos[0].gated
+
+
+def test_repositories_are_found_by_the_size_of_a_file(hub: FakeHub, client: HubClient, tmp_path: Path) -> None:
+    def sparse(size: int) -> FakeFile:
+        path = tmp_path / f"{size}.gguf"
+        with path.open("wb") as file:
+            file.truncate(size)
+        return FakeFile(path=path, _sha256=f"{size:064x}")
+
+    quants = {"m-Q2_K.gguf": sparse(3 * GIB), "m-Q4_K_M.gguf": sparse(5 * GIB), "m-Q8_0.gguf": sparse(9 * GIB)}
+    hub.repos["o/eight"] = FakeRepo({**quants, "mmproj-m.gguf": sparse(7 * GIB)}, downloads=3)
+    split = {f"m-Q4_0-0000{n}-of-00002.gguf": sparse(4 * GIB) for n in (1, 2)}
+    hub.repos["o/split"] = FakeRepo(split, downloads=2)
+    hub.repos["o/huge"] = FakeRepo(quants, downloads=9, gguf={"total": 10**12})
+    hub.repos["o/gone"] = FakeRepo(quants, downloads=1)
+    hub.fail("status", "o/gone", status=404, times=99)
+    found = search(client, size=Range(4 * GIB, 8 * GIB))
+    assert [(repo.name, repo.suits) for repo in found.repos] == [("o/eight", ("Q4_K_M",)), ("o/split", ("Q4_0",))]
+    assert not [path for _, path, _ in hub.seen if "o/huge" in path], "of a trillion parameters no file is so small"
+    assert [repo.name for repo in search(client, size=Range(6 * GIB, 0), limit=1).repos] == ["o/huge"]
+
+
+def test_what_the_hub_cannot_narrow_is_looked_for_on_further_pages(hub: FakeHub, client: HubClient) -> None:
+    for n in range(250):
+        hub.repos[f"o/m{n}"] = FakeRepo(downloads=1000 - n, gguf={"architecture": "llama" if n % 100 else "rare"})
+    found = search(client, arch="rare")
+    assert [repo.name for repo in found.repos] == ["o/m0", "o/m100", "o/m200"]
+    assert found.looked_at == 0, "all of them"
+    assert [path.count("cursor=") for _, path, _ in hub.seen] == [0, 1, 1]
+    hub.repos |= {f"o/x{n}": FakeRepo(downloads=1) for n in range(1000)}
+    assert search(client, arch="rare").looked_at == 1000
 
 
 def test_a_repository_tells_its_files_with_sizes_and_hashes(hub: FakeHub, client: HubClient) -> None:

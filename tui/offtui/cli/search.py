@@ -15,7 +15,8 @@ from offtui.cli.options import argument_type
 from offtui.errors import UsageError
 from offtui.gguf.names import parse_quant
 from offtui.hub.client import HubClient
-from offtui.hub.wire import Answer, Failed, Found, GetInfo, Info, Search, Sort
+from offtui.hub.query import Query, parse_params, parse_query, with_size
+from offtui.hub.wire import Answer, Failed, Found, GetInfo, Info, Sort
 from offtui.units import UNKNOWN, count_text, params_text
 
 MAX_LIMIT: Final = 100
@@ -31,11 +32,17 @@ def add_parser(commands: Commands) -> None:
         "of `hf auth login` count.",
     )
     add = parser.add_argument
-    add("words", metavar="WORD", nargs="*", help="words of the name")
+    add(
+        "words",
+        metavar="WORD",
+        nargs="*",
+        help="words of the name; also author:NAME, arch:NAME, license:ID, size:<8GiB, params:3B..9B",
+    )
     add("--author", metavar="NAME", default="", help="only repositories of this owner")
     add("--arch", metavar="NAME", default="", help="only this architecture: llama, qwen3, gemma3")
     add("--license", metavar="ID", default="", help="only this licence: apache-2.0, mit")
-    add("--size", metavar="A..B", type=argument_type(_sizes), default=(0, 0), help="parameters: 3B..9B, ..9B, 30B..")
+    add("--size", metavar="SIZE", default="", help="a file of <8GiB or 4..8GiB; or, in parameters, 3B..9B, ..9B, 8B")
+    add("--params", metavar="SIZE", default="", help="only so many parameters: <9B, 3B..9B, 8B")
     add("--sort", choices=get_args(Sort), default="downloads", help="by what (default downloads)")
     add("--limit", metavar="N", type=argument_type(_limit), default=20, help="repositories at most (default 20)")
     add("--json", action="store_true", help="write one JSON array, with the files of each")
@@ -43,30 +50,18 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Search; the exit code."""
+    query = _query(arguments)
     client = HubClient()
     try:
-        low, high = arguments.size
-        answer = client.call(
-            Search(
-                id=client.next_id(),
-                words=" ".join(arguments.words)[:300],
-                author=arguments.author[:100],
-                arch=arguments.arch,
-                license=arguments.license,
-                min_params=low,
-                max_params=high,
-                sort=arguments.sort,
-                limit=arguments.limit,
-            )
-        )
+        answer = client.call(query.request(client.next_id(), arguments.sort, arguments.limit))
         if isinstance(answer, Failed):
             return report(answer.failure)
         assert isinstance(answer, Found)
         if arguments.json:
+            _complain(answer)
             return _write_json(client, answer)
         sys.stdout.write(_text(answer))
-        if not answer.repos:
-            complain("Nothing was found.")
+        _complain(answer)
         return 0
     finally:
         client.close()
@@ -109,6 +104,7 @@ def _text(found: Found) -> str:
         f"{repo.name:<{width}}  {params_text(repo.n_params):>6}  {repo.arch or UNKNOWN:<12} "
         f"{count_text(repo.downloads):>7} downloads {count_text(repo.likes):>6} likes  {repo.updated}"
         + ("  gated" if repo.gated else "")
+        + (f"  {' '.join(repo.suits)}" if repo.suits else "")
         for repo in found.repos
     ]
     return "".join(line.rstrip() + "\n" for line in lines)
@@ -120,17 +116,21 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _sizes(text: str) -> tuple[int, int]:
-    low, dots, high = text.partition("..")
-    if not dots:
-        raise UsageError(f"{text!r} is not a range of parameters; write for instance 3B..9B, ..9B or 30B..")
-    return _parameters(low), _parameters(high)
+def _query(arguments: argparse.Namespace) -> Query:
+    """What is asked for by words and options; an option goes before the word."""
+    query = parse_query(arguments.words)
+    if arguments.size:
+        query = with_size(query, arguments.size)
+    if arguments.params:
+        query = msgspec.structs.replace(query, params=parse_params(arguments.params))
+    named = {key: value for key in ("author", "arch", "license") if (value := getattr(arguments, key)[:100])}
+    return msgspec.structs.replace(query, **named)
 
 
-def _parameters(text: str) -> int:
-    if not text:
-        return 0
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([KMBT]?)", text, re.ASCII | re.IGNORECASE)
-    if match is None:
-        raise UsageError(f"{text!r} is not a number of parameters; write for instance 8B or 500M")
-    return int(float(match[1]) * {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}[match[2].upper()])
+def _complain(found: Found) -> None:
+    """Nothing, or not all."""
+    if found.looked_at:
+        several = f"{len(found.repos)} of the {found.looked_at}" if found.repos else f"None of the {found.looked_at}"
+        complain(f"{several} that were looked at; more words narrow it.")
+    elif not found.repos:
+        complain("Nothing was found.")

@@ -1,18 +1,31 @@
 """Searches, repositories and READMEs: what the hub's API says, cleaned and checked."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import Any, cast
+
+import msgspec
 
 from offtui.errors import UsageError
 from offtui.gguf.names import is_gguf
 from offtui.hub import web
-from offtui.hub.names import check_repo, is_safe
+from offtui.hub.names import check_repo, is_safe, offers
 from offtui.hub.readme import MAX_CHARACTERS, readme_text
 from offtui.hub.web import HubError
 from offtui.hub.wire import Found, GetInfo, GetReadme, Info, Readme, RemoteFile, Repo, Search, Sort
 from offtui.text import clean_line
 
 MAX_FILES = 5000
+PAGE = 100
+"""Repositories of one answer."""
+PAGES = 10
+"""Looked through where the hub cannot narrow by itself."""
+MAX_OPENED = 64
+"""Repositories whose files are looked at for their sizes; each is a request."""
+AT_ONCE = 8
+BITS = (1.5, 34.0)
+"""Per weight, of any file: by them most repositories need not be opened to know that none of their files suits."""
 _SORTS: dict[Sort, str] = {
     "downloads": "downloads", "likes": "likes", "trending": "trendingScore", "newest": "createdAt",
 }  # fmt: skip
@@ -23,27 +36,69 @@ _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 def search(ask: Search) -> Found:
     """Repositories with GGUFs.
 
+    The hub knows words, owners and licences. Architectures and sizes it does not, so that more is asked for than is
+    wanted, and files are looked at where their size matters.
+
     Raises:
         HubError: they cannot be had.
     """
-    filters = ["gguf"] + ([f"license:{ask.license.lower()}"] if ask.license else [])
-    narrow = bool(ask.arch or ask.min_params or ask.max_params)
+    narrow = bool(ask.arch or ask.params or ask.size)
     params: dict[str, Any] = {
-        "filter": filters,
+        "filter": ["gguf"] + ([f"license:{ask.license.lower()}"] if ask.license else []),
         "sort": _SORTS[ask.sort],
         "direction": "-1",
-        "limit": str(min(ask.limit * 5 if narrow else ask.limit, 200)),
+        "limit": str(PAGE if narrow else min(ask.limit, PAGE)),
         "expand": list(_FIELDS),
     }
     if ask.words:
         params["search"] = ask.words
     if ask.author:
         params["author"] = ask.author
-    answer = web.get_json("/api/models", params, "a search")
-    if not isinstance(answer, list):
-        raise HubError("bad_answer", f"{web.host()} did not answer as the hub does when searched.")
-    repos = [repo for item in cast("list[object]", answer) if (repo := _repo(item)) is not None]
-    return Found(id=ask.id, repos=tuple(repo for repo in repos if _fits(repo, ask))[: ask.limit])
+    found: list[Repo] = []
+    looked_at = opened = 0
+    following = ""
+    follows: dict[str, Any] | str = params
+    for _ in range(PAGES if narrow else 1):
+        answer, following = web.get_page("/api/models", follows, "a search")
+        if not isinstance(answer, list):
+            raise HubError("bad_answer", f"{web.host()} did not answer as the hub does when searched.")
+        page = [repo for item in cast("list[object]", answer) if (repo := _repo(item)) is not None]
+        looked_at += len(page)
+        near = [repo for repo in page if _fits(repo, ask)]
+        if ask.size:
+            near = near[: MAX_OPENED - opened]
+            opened += len(near)
+            near = _of_size(near, ask, ask.limit - len(found))
+        found += near
+        if len(found) >= ask.limit or opened >= MAX_OPENED or not following:
+            break
+        follows = following
+    is_all = not narrow or (not following and opened < MAX_OPENED) or len(found) >= ask.limit
+    return Found(id=ask.id, repos=tuple(found[: ask.limit]), looked_at=0 if is_all else looked_at)
+
+
+def _of_size(repos: list[Repo], ask: Search, most: int) -> list[Repo]:
+    """Those with a model of the size that is asked for, in their order."""
+    found: list[Repo] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for start in range(0, len(repos), AT_ONCE):
+            if len(found) >= most:
+                break
+            tried = pool.map(_with_suits, repos[start : start + AT_ONCE], repeat(ask))
+            found += [repo for repo in tried if repo is not None]
+    return found
+
+
+def _with_suits(repo: Repo, ask: Search) -> Repo | None:
+    try:
+        files = info(GetInfo(id=ask.id, repo=repo.name)).files
+    except HubError as error:
+        if error.failure.kind in ("not_found", "gated", "forbidden", "bad_answer"):  # this one, and not the hub
+            return None
+        raise
+    near = [offer for offer in offers(files) if offer.kind == "model" and not offer.missing]
+    suits = tuple(offer.quant or offer.name.rpartition("/")[2] for offer in near if ask.size.holds(offer.bytes))
+    return msgspec.structs.replace(repo, suits=suits) if suits else None
 
 
 def info(ask: GetInfo) -> Info:
@@ -145,9 +200,12 @@ def _repo(item: object) -> Repo | None:
 def _fits(repo: Repo, ask: Search) -> bool:
     if ask.arch and repo.arch.casefold() != ask.arch.casefold():
         return False
-    if not (ask.min_params or ask.max_params):
+    if ask.params and not ask.params.holds(repo.n_params):
+        return False
+    if not (ask.size and repo.n_params):
         return True
-    return ask.min_params <= repo.n_params and (not ask.max_params or 0 < repo.n_params <= ask.max_params)
+    low, high = (int(repo.n_params * bits / 8) for bits in BITS)
+    return high >= ask.size.low and (not ask.size.high or low <= ask.size.high)
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -72,17 +72,30 @@ def file_url(repo: str, commit: str, name: str) -> str:
     return f"{endpoint()}/{quote(repo)}/resolve/{quote(commit, safe='')}/{quote(name)}"
 
 
-def get_json(path: str, params: Mapping[str, Any], what: str) -> Any:
+def get_json(path: str, params: Mapping[str, Any] | str, what: str) -> Any:
     """The answer of the hub's API.
 
     Raises:
         HubError: there is none, or it is no JSON.
     """
+    return get_page(path, params, what)[0]
+
+
+def get_page(path: str, params: Mapping[str, Any] | str, what: str) -> tuple[Any, str]:
+    """The answer of the hub's API, and the query by which what follows is to be had; ``""``: nothing does.
+
+    Only the query of the next page is taken from the answer: whatever it says, the token goes to the endpoint alone.
+
+    Raises:
+        HubError: there is none, or it is no JSON.
+    """
     with translated(what):
-        response: Any = session().get(f"{endpoint()}{path}", params=dict(params), headers=headers())
+        query = params if isinstance(params, str) else dict(params)
+        response: Any = session().get(f"{endpoint()}{path}", params=query, headers=headers())
         check(response, what)
         try:
-            return response.json()
+            following = str(response.links.get("next", {}).get("url", ""))
+            return response.json(), urlsplit(following).query
         except ValueError:
             message = f"{host()} did not answer as the hub does when asked for {what}."
             raise HubError("bad_answer", message, "A proxy or a sign-in page may be in the way.") from None

@@ -41,6 +41,20 @@ class HubFailure(msgspec.Struct, frozen=True):
 # Facts
 
 
+class Range(msgspec.Struct, frozen=True):
+    """Both ends belong to it; 0: no bound."""
+
+    low: int = 0
+    high: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.low or self.high)
+
+    def holds(self, value: int) -> bool:
+        """Whether a value lies within; one that is not known, 0, never does."""
+        return value >= max(self.low, 1) and (not self.high or value <= self.high)
+
+
 class Repo(msgspec.Struct, frozen=True, kw_only=True):
     """One repository as a search lists it; texts are cleaned."""
 
@@ -56,6 +70,8 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     n_params: int = 0
     n_ctx_train: int = 0
     license: str = ""
+    suits: tuple[str, ...] = ()
+    """Where a size was searched for, the quants that have it, smallest first."""
 
 
 class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +105,10 @@ class Search(_Request, frozen=True, kw_only=True, tag="search"):
     author: str = ""
     arch: str = ""
     license: str = ""
-    min_params: int = 0
-    max_params: int = 0
-    """0: no bound."""
+    params: Range = Range()
+    """Parameters."""
+    size: Range = Range()
+    """Bytes of a model, of at least one that the repository has."""
     sort: Sort = "downloads"
     limit: int = 30
 
@@ -156,6 +173,8 @@ class Found(_Answer, frozen=True, kw_only=True, tag="found"):
     """What a search brought."""
 
     repos: tuple[Repo, ...]
+    looked_at: int = 0
+    """Where the hub cannot narrow by itself, and there were more: so many were looked at."""
 
 
 class Info(_Answer, frozen=True, kw_only=True, tag="info"):

@@ -6,9 +6,11 @@ from collections.abc import Generator
 import msgspec
 
 from offtui.engine.prober import Leash
+from offtui.errors import UsageError
 from offtui.hub.client import HubClient
 from offtui.hub.names import Offer, offers
-from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, HubFailure, Info, Readme, Repo, Search, Sort
+from offtui.hub.query import parse_query
+from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, HubFailure, Info, Readme, Repo, Sort
 from offtui.models.downloads import Downloads, Listener, job_of
 from offtui.models.fitting import Here
 from offtui.models.remote import Planned, plan_offer
@@ -32,20 +34,14 @@ class HubDesk:
         self._leash = Leash()
         self.downloads = Downloads(listener)
 
-    def search(self, words: str, sort: Sort) -> tuple[Repo, ...] | HubFailure:
-        """Repositories with GGUFs; ``author:NAME`` among the words narrows it to one owner."""
-        plain: list[str] = []
-        narrow: dict[str, str] = {"author": "", "arch": "", "license": ""}
-        for word in words[:300].split():
-            key, colon, value = word.partition(":")
-            if colon and key in narrow:
-                narrow[key] = value
-            else:
-                plain.append(word)
-        ask = Search(id=self._client.next_id(), words=" ".join(plain), sort=sort, limit=60)
-        ask = msgspec.structs.replace(ask, **narrow)
-        answer = self._client.call(ask)
-        return answer.repos if isinstance(answer, Found) else _failure(answer)
+    def search(self, words: str, sort: Sort) -> Found | HubFailure:
+        """Repositories with GGUFs; ``author:NAME``, ``size:<8GiB`` and the like among the words narrow it."""
+        try:
+            query = parse_query(words.split())
+        except UsageError as error:
+            return HubFailure("bad_name", str(error))
+        answer = self._client.call(query.request(self._client.next_id(), sort, 30 if query.size else 60))
+        return answer if isinstance(answer, Found) else _failure(answer)
 
     def open(self, repo: str) -> Opened | HubFailure:
         """A repository and its GGUFs."""

@@ -10,7 +10,7 @@ from offtui.units import UNKNOWN, count_text, params_text, seconds_text, size_te
 
 if TYPE_CHECKING:
     from offtui.hub.names import Offer
-    from offtui.hub.wire import Repo
+    from offtui.hub.wire import Found, Repo, Sort
     from offtui.models.downloads import Job
     from offtui.models.recommended import Recommendation
     from offtui.models.remote import Planned
@@ -27,8 +27,17 @@ def repo_lines(repo: "Repo", width: int) -> list[Content]:
         part for part in (params_text(repo.n_params), repo.arch, repo.license) if part not in ("", UNKNOWN)
     )
     figures = f"↓ {count_text(repo.downloads)}  ♥ {count_text(repo.likes)}  {repo.updated}"
-    second = Content.styled(f"{figures}   {about}", "$quiet").truncate(width - 2, ellipsis=True)
+    suits = " ".join(clean_line(name, 40) for name in repo.suits)
+    second = Content.assemble((f"{suits}   " if suits else "", "$success"), (f"{figures}   {about}", "$quiet"))
+    second = second.truncate(width - 2, ellipsis=True)
     return [Content.assemble(name, (marks, "$warning")), Content.assemble("  ", second)]
+
+
+def found_text(found: "Found", sort: "Sort") -> str:
+    """How many repositories a search brought."""
+    count = len(found.repos)
+    told = f"{count} {'repository' if count == 1 else 'repositories'} by {sort}" if count else "nothing was found"
+    return f"{told}; {found.looked_at} were looked at, more words narrow it" if found.looked_at else told
 
 
 def recommended_lines(model: "Recommendation", width: int) -> list[Content]:

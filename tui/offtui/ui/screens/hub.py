@@ -23,7 +23,7 @@ from offtui.ui.widgets.rowlist import RowList
 
 if TYPE_CHECKING:
     from offtui.hub.names import Offer
-    from offtui.hub.wire import HubFailure, Repo, Sort
+    from offtui.hub.wire import Found, HubFailure, Repo, Sort
     from offtui.models.downloads import Job
     from offtui.models.fitting import Here
     from offtui.models.hubdesk import HubDesk, Opened
@@ -80,7 +80,9 @@ class HubScreen(ErrandScreen):
     def compose(self) -> ComposeResult:
         """Field, two columns, downloads, a word, keys."""
         yield Input(
-            self._words, placeholder="search the hub: words, author:NAME, arch:qwen3, license:mit", id="hub-words"
+            self._words,
+            placeholder="words, author:NAME, arch:qwen3, license:mit, size:<8GiB, params:3B..9B",
+            id="hub-words",
         )
         with Horizontal(id="hub-body"):
             yield RowList(id="hub-repos")
@@ -134,17 +136,17 @@ class HubScreen(ErrandScreen):
         sort = self._sort
         self.off(lambda: self._desk.search(words, sort), self._found, "search")
 
-    def _found(self, answer: "tuple[Repo, ...] | HubFailure") -> None:
-        if not isinstance(answer, tuple):
+    def _found(self, answer: "Found | HubFailure") -> None:
+        from offtui.hub.wire import Found
+
+        if not isinstance(answer, Found):
             self._fail(answer)
             return
-        self._repos, self._first, self._opened = answer, None, None
+        self._repos, self._first, self._opened = answer.repos, None, None
         self._show_repos(top=True)
         self._arrange()
-        count = len(answer)
-        noun = "repository" if count == 1 else "repositories"
-        self._say(f"{count} {noun} by {self._sort}" if count else "nothing was found")
-        if count:
+        self._say(hub_rows.found_text(answer, self._sort))
+        if answer.repos:
             self.query_one("#hub-repos", RowList).focus()
 
     def _show_repos(self, *, top: bool = False) -> None:
