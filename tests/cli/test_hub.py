@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from gguf import GGMLQuantizationType as Q
+from offtui.cli.pull import fitted
+from offtui.units import size_text
 from tests.fakes import gguf_shapes
 from tests.fakes.hub import FakeFile, FakeHub, FakeRepo
 
@@ -85,6 +87,35 @@ def test_without_a_quant_the_one_that_suits_this_machine_is_taken(offtui, hub: F
     assert "Q8_0 is taken" in outcome.err
     assert Path(outcome.out.strip()).read_bytes() == tiny.read_bytes()
     assert hub.sent["m-Q4_K_M.gguf"] < 5_000_000
+
+
+def test_of_very_many_files_none_is_chosen_and_the_sentence_is_short(offtui, hub: FakeHub) -> None:
+    file = FakeFile(BODY)
+    hub.repos["ann/many"] = FakeRepo({f"m-{n:04}.gguf": file for n in range(3000)})
+    outcome = offtui("pull", "ann/many")
+    assert outcome.code == 2
+    assert "ann/many has 3000 models" in outcome.err
+    assert "and 2988 more" in outcome.err
+    assert len(outcome.err) < 500
+    assert hub.sent == {}
+    assert len(offtui("pull", "ann/many:nothing").err) < 500
+
+
+def test_where_nobody_watches_the_last_line_says_that_all_is_here_and_a_failure_has_none_before_it(
+    offtui, hub: FakeHub
+) -> None:
+    outcome = offtui("pull", "ann/Tiny-GGUF:q8_0")
+    assert outcome.err.splitlines()[-1] == f"Q8_0 100 %  {size_text(2 * len(BODY))}  here and checked"
+    assert [line for line in outcome.err.splitlines() if "0 B" in line] == []
+    hub.fail("status", "tiny-Q4_0", status=404, times=9)
+    assert offtui("pull", "ann/Tiny-GGUF:q4_0").err.count("\n") == 1
+
+
+def test_a_line_of_progress_is_cut_between_its_parts() -> None:
+    parts = ["Q4_0  42 %", "1.0 GiB of 4.0 GiB", "9 MiB/s", "5 min left", "7.0 GiB free"]
+    assert fitted(parts, 79) == "Q4_0  42 %  1.0 GiB of 4.0 GiB  9 MiB/s  5 min left  7.0 GiB free"
+    assert fitted(parts, 50) == "Q4_0  42 %  1.0 GiB of 4.0 GiB  9 MiB/s"
+    assert fitted(["日本 1 %", "x" * 99], 20) == "日本 1 %  xxxxxxxxx…"
 
 
 def test_no_network_is_said_and_is_no_usage_error(offtui, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:

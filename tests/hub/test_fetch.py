@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from huggingface_hub import constants
 
@@ -19,7 +21,7 @@ from offtui.hub import web
 from offtui.hub.__main__ import Stops
 from offtui.hub.client import HubClient
 from offtui.hub.layout import places
-from offtui.hub.wire import Failed, Fetch, Fetched, GetInfo, Info, Progress, RemoteFile
+from offtui.hub.wire import Drop, Failed, Fetch, Fetched, GetInfo, Info, Progress, RemoteFile
 from tests.fakes.hub import COMMIT, TOKEN, FakeFile, FakeHub, FakeRepo
 
 MIB = 1 << 20
@@ -261,13 +263,13 @@ def test_what_is_here_is_not_read_before_the_hub_answers(
 ) -> None:
     """A download that waits for the network would read tens of GB at each try, and push weights out of RAM."""
     hashed: list[int] = []
-    put = fetching._Hasher.put
+    put = fetching.Hasher.put
 
     def counted(hasher: Any, piece: bytes) -> None:
         hashed.append(len(piece))
         put(hasher, piece)
 
-    monkeypatch.setattr(fetching._Hasher, "put", counted)
+    monkeypatch.setattr(fetching.Hasher, "put", counted)
     monkeypatch.setattr(fetching, "LONGEST_WAIT", 0.01)
     monkeypatch.setattr(fetching, "TELL_SECONDS", 0.0)
     monkeypatch.setattr(web, "endpoint", lambda: hub.url)
@@ -329,6 +331,112 @@ def test_two_at_once_fetch_it_once(hub: FakeHub, home: Path) -> None:
         client.close()
     assert all(isinstance(answer, Fetched) for answer in answers), answers
     assert hub.sent["m-Q4_0.gguf"] == len(BODY)
+
+
+def until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_long_wait_that_the_hub_asks_for_is_told_and_can_be_ended(hub: FakeHub, client: HubClient) -> None:
+    hub.fail("status", "m-Q4_0", status=429, headers={"Retry-After": "720"}, times=99)
+    ask = request(client)
+    answers: list[Any] = []
+    client.ask(ask, answers.append)
+    waits = lambda: [news.wait for news in answers if isinstance(news, Progress) and news.wait]  # noqa: E731
+    until(lambda: len(waits()) >= 3)
+    assert 700 < waits()[1] < waits()[0] <= 720, "it is said again while it lasts"
+    assert any("asks to wait 12 min" in news.why for news in answers)
+    client.stop(ask.id)
+    until(lambda: isinstance(answers[-1], Failed))
+    assert answers[-1].failure.kind == "stopped"
+    assert len([path for _, path, _ in hub.seen if "m-Q4_0" in path]) == 1
+
+
+def test_what_a_hub_asks_for_that_nobody_waits_for_ends_the_download(hub: FakeHub, client: HubClient) -> None:
+    hub.fail("status", "m-Q4_0", status=429, headers={"Retry-After": "7300"}, times=99)
+    said = bad(client)
+    assert (said.kind, said.retry_after) == ("rate_limited", 7300)
+    assert "2 h 01 min" in said.message
+
+
+def test_a_download_that_waits_for_bytes_is_stopped_at_once(
+    hub: FakeHub, tmp_path: Path, one: FakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "READ_SECONDS", 10**6)
+    monkeypatch.setattr(web, "endpoint", lambda: hub.url)
+    hub.limits["m-Q4_0.gguf"] = MIB
+    remote = RemoteFile(name="m-Q4_0.gguf", bytes=one.size, sha256=one.sha256)
+    ask = Fetch(id=1, repo="o/r", commit=COMMIT, files=(remote,), to=str(tmp_path))
+    stops, caught = Stops(), list[web.HubError]()
+
+    def run() -> None:
+        try:
+            fetching.fetch(ask, lambda _: None, stops)
+        except web.HubError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    (place,) = places(ask)
+    until(lambda: place.part.exists() and place.part.stat().st_size == MIB)
+    stops.stop(keep=True)
+    thread.join(60)
+    assert [error.failure.kind for error in caught] == ["stopped"]
+    assert place.part.stat().st_size == MIB
+
+
+def warnings() -> list[str]:
+    """What huggingface_hub says of its cache."""
+    code = "from huggingface_hub import scan_cache_dir as s\nfor w in s().warnings: print(w)"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("way", ["not there", "given up", "dropped later", "no space"])
+def test_a_download_that_brought_nothing_leaves_nothing(
+    hub: FakeHub, client: HubClient, cache: Path, tmp_path: Path, way: str
+) -> None:
+    for to in ("", tmp_path / "to"):
+        ask = request(client, to=to)
+        if way == "not there":
+            hub.fail("status", "m-Q4_0", status=404, times=2)
+            assert isinstance(client.call(ask), Failed)
+        elif way == "no space":
+            (file,) = ask.files
+            huge = msgspec.structs.replace(file, bytes=1 << 60)
+            assert isinstance(client.call(msgspec.structs.replace(ask, files=(huge,))), Failed)
+        else:
+            hub.limits["m-Q4_0.gguf"] = MIB
+            answers: list[Any] = []
+            client.ask(ask, answers.append)
+            folder = tmp_path / "to" if to else cache
+            until(lambda folder=folder: MIB in [part.stat().st_size for part in folder.rglob("*.incomplete")])
+            if not to:
+                assert warnings() == [], "while it comes"
+            client.stop(ask.id, keep=way == "dropped later")
+            until(lambda answers=answers: bool(answers) and isinstance(answers[-1], Failed))
+            if way == "dropped later":
+                assert warnings() == []
+                drop = Drop(id=client.next_id(), repo=ask.repo, commit=ask.commit, files=ask.files, to=ask.to)
+                assert isinstance(client.call(drop), Failed)
+    assert [path for folder in (cache, tmp_path / "to") for path in folder.rglob("*") if path.name != ".locks"] == []
+
+
+@pytest.mark.parametrize("body", [BODY, BODY[::-1]], ids=["the same", "another"])
+def test_bytes_that_lie_where_a_link_belongs_are_checked_as_others_are(
+    hub: FakeHub, client: HubClient, cache: Path, body: bytes
+) -> None:
+    """As huggingface_hub lays them where links cannot be made."""
+    file = cache / "models--o--r/snapshots" / COMMIT / "m-Q4_0.gguf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(body)
+    done = good(client)
+    assert done.paths == (str(file),)
+    assert file.read_bytes() == BODY
+    assert hub.sent.get("m-Q4_0.gguf", 0) == (0 if body == BODY else len(BODY))
+    assert warnings() == []
 
 
 def test_a_commit_pins_what_is_fetched(hub: FakeHub, client: HubClient, one: FakeFile) -> None:

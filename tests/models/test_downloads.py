@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from offtui.hub import fetch
 from offtui.hub.names import Offer
-from offtui.hub.wire import Failed, Fetch, HubFailure, Progress, RemoteFile
+from offtui.hub.wire import SPARE, Failed, Fetch, HubFailure, Progress, RemoteFile
 from offtui.models import downloads
 from offtui.models.downloads import Downloads, Job, job_of
 from offtui.models.meter import Meter
@@ -146,7 +145,7 @@ def test_what_was_not_done_is_there_after_a_restart(hub: FakeHub, watcher: Watch
 def test_without_a_network_the_tries_become_rare_until_a_byte_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a hub's process that answers as it is told, and a clock that only moves when told."""
     now = [0.0]
-    monkeypatch.setattr(downloads, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(downloads, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: 1000.0 + now[0]))
     asked: list[int] = []
 
     class Hub:
@@ -183,6 +182,9 @@ def test_without_a_network_the_tries_become_rare_until_a_byte_comes(monkeypatch:
     work.add(one)  # again: from the beginning
     try_in_vain()
     assert pauses[8:] == [30]
+    work.hear(one.id, Failed(id=asked[-1], failure=HubFailure("rate_limited", "Slow.", retry_after=5000)))
+    assert work.pause_seconds == 5000, "what the hub asks for counts"
+    assert work._jobs[one.id].again == 1000 + now[0] + 5000
     work.close()
 
 
@@ -197,7 +199,7 @@ def test_a_disk_that_is_full_in_mid_download_holds_it_until_there_is_room(
     wanted = msgspec.structs.replace(job(hub, "m0.gguf"), to=str(folder))
     watcher.downloads.add(wanted)
     (held,) = watcher.until(lambda jobs: states(jobs) == ["paused"])
-    missing = size_text(wanted.total - limit + fetch.SPARE)
+    missing = size_text(wanted.total - limit + SPARE)
     assert held.why == f"The disk is full: {missing} more are needed for this download."
     (part,) = folder.glob(".m0.gguf.*.incomplete")
     assert part.stat().st_size == limit, "to the last byte that there was room for"

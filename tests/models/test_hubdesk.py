@@ -35,7 +35,8 @@ def test_what_is_known_of_models_is_opened_once_for_all_plans_of_a_repository(
         try:
             opened = desk.open("ann/Chat-GGUF")
             assert isinstance(opened, Opened)
-            plans = list(desk.plans(opened, HERE))
+            made.clear()
+            plans = list(desk.plans(opened, HERE, opened.offers))
         finally:
             desk.close()
     assert [plan.offer.name for plan in plans] == [offer.name for offer in opened.offers]

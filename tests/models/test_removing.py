@@ -1,11 +1,14 @@
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
+from huggingface_hub import scan_cache_dir
 
 from offtui.config import Config
 from offtui.errors import OfftuiError
 from offtui.gguf.library import default_folders, find
+from offtui.hub.tidy import lock_of, locked
 from offtui.models.removing import remove
 from tests.gguf.test_library import put, put_in_hub, put_in_ollama
 
@@ -29,6 +32,66 @@ def test_of_a_cache_the_bytes_go_with_all_their_names(home: Path) -> None:
     assert not (hub / "models--o--r/blobs/b1").exists()
     assert not (hub / "models--o--r/snapshots/0a").exists()
     assert kept.read_bytes() == b"G" * 30
+
+
+def put_ref(hub: Path, commit: str) -> Path:
+    ref = hub / "models--o--r/refs/main"
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    ref.write_text(commit)
+    return ref
+
+
+def warnings(hub: Path) -> list[str]:
+    return [str(warning) for warning in scan_cache_dir(hub).warnings]
+
+
+def test_nothing_is_left_of_a_repository_whose_last_file_goes(home: Path) -> None:
+    hub = home / ".cache/huggingface/hub"
+    put_in_hub(hub, "o/r", "0" * 40, "sub/m.gguf", "b1", 70)
+    put(hub / "models--o--r/blobs/b1.incomplete", 9)
+    put(hub / ".locks/models--o--r/b1.lock", 0)
+    put(hub / "models--o--r/.no_exist" / ("0" * 40) / "config.json", 0)
+    put_ref(hub, "0" * 40)
+    other = put_in_hub(hub, "o/other", "1" * 40, "n.gguf", "b2", 30)
+    (model,) = [model for model in find(default_folders(Config())) if model.name == "m"]
+    assert remove(model) == 79
+    assert not (hub / "models--o--r").exists()
+    assert not (hub / ".locks/models--o--r").exists()
+    assert other.exists()
+    assert warnings(hub) == []
+
+
+@pytest.mark.parametrize("kept", ["a file of the commit", "a download that has only begun"])
+def test_what_else_came_from_a_repository_stays_whole(home: Path, kept: str) -> None:
+    hub = home / ".cache/huggingface/hub"
+    put_in_hub(hub, "o/r", "0" * 40, "m.gguf", "b1", 70)
+    put_ref(hub, "0" * 40)
+    if kept == "a file of the commit":
+        file = put_in_hub(hub, "o/r", "0" * 40, "config.json", "b2", 30)
+    else:
+        file = put(hub / "models--o--r/blobs/b2.incomplete", 5)
+    (model,) = [model for model in find(default_folders(Config())) if model.name == "m"]
+    assert remove(model) == 70
+    assert file.exists()
+    assert (hub / "models--o--r/refs/main").exists() is (kept == "a file of the commit")
+    assert warnings(hub) == []
+
+
+def test_what_is_being_downloaded_is_not_taken_away(home: Path, tmp_path: Path) -> None:
+    hub, folder = home / ".cache/huggingface/hub", tmp_path / "m"
+    put_in_hub(hub, "o/r", "0" * 40, "m.gguf", "b1", 70)
+    parts = [put(hub / "models--o--r/blobs/b1.incomplete", 9), put(folder / ".m.gguf.0a.incomplete", 9)]
+    put(folder / "m.gguf", 20)
+    stale = put(folder / ".m.gguf.0b.incomplete", 3)
+    put(folder / ".m.gguf.0b.incomplete.lock", 0)
+    with contextlib.ExitStack() as stack:
+        for part in parts:
+            assert stack.enter_context(locked(lock_of(part)))
+        for model in find([folder, hub]):
+            remove(model)
+        assert all(part.exists() and lock_of(part).exists() for part in parts)
+    assert not stale.exists()
+    assert not lock_of(stale).exists()
 
 
 def test_a_link_to_a_file_elsewhere_leaves_that_file(tmp_path: Path) -> None:

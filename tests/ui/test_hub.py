@@ -163,6 +163,53 @@ async def test_a_download_goes_into_the_folder_that_was_asked_for(hub: FakeHub, 
         assert engine.wanted[1].model == str(folder / "chat-Q4_0.gguf")
 
 
+async def test_of_very_many_files_those_in_view_are_planned_and_leaving_ends_it(hub: FakeHub, tmp_path: Path) -> None:
+    tiny = FakeFile(path=gguf_shapes.write_random(tmp_path / "tiny.gguf", gguf_shapes.bench_tiny()))
+    hub.repos["ann/Many-GGUF"] = FakeRepo({f"m-{n:04}.gguf": tiny for n in range(500)})
+    async with opened(size=(80, 24)) as (screen, _):
+        await screen.press(*"many", "enter")
+        await screen.until(lambda: any("ann/Many" in row for row in rows(screen, "hub-repos")), 60)
+        await screen.press("enter")
+        await screen.until(lambda: "500 models" in line(screen, "hub-note"), 60)
+        await screen.until(lambda: "layers" in rows(screen, "hub-offers")[0], 60)
+        await screen.press("end")
+        await screen.until(lambda: "layers" in rows(screen, "hub-offers")[-1], 120)
+        hub_screen = screen.app.screen
+        assert isinstance(hub_screen, HubScreen)
+        await screen.press("home", "pagedown", "pagedown")
+        await screen.press("escape")
+        await screen.until(
+            lambda: not [one for one in hub_screen.workers if one.group == "plan" and one.is_running], 60
+        )
+        asked = len({path for _, path, _ in hub.seen if "/resolve/" in path})
+        assert asked < 120, "not those that nobody looked at"
+
+
+async def test_what_is_on_this_disk_is_marked_and_enter_loads_it(hub: FakeHub, tmp_path: Path) -> None:
+    tiny = gguf_shapes.write_random(tmp_path / "tiny.gguf", gguf_shapes.bench_tiny())
+    other = tmp_path / "other.gguf"
+    other.write_bytes(tiny.read_bytes() + bytes(64))
+    hub.repos["ann/Chat-GGUF"] = FakeRepo(
+        {"chat-Q4_0.gguf": FakeFile(path=tiny), "chat-Q8_0.gguf": FakeFile(path=other)}
+    )
+    beside = Path.home() / ".lmstudio/models/ann/Chat-GGUF/chat-Q8_0.gguf"
+    beside.parent.mkdir(parents=True)
+    beside.write_bytes(other.read_bytes())
+    async with opened() as (screen, engine):
+        await screen.press(*"chat", "enter")
+        await screen.until(lambda: any("ann/Chat" in row for row in rows(screen, "hub-repos")), 60)
+        await screen.press("enter")
+        await screen.until(lambda: "★" in line(screen, "hub-note"), 60)
+        found = rows(screen, "hub-offers")
+        assert {("✓" in row, "here" in row) for row in found if "Q8_0" in row} == {(True, True)}
+        assert {("✓" in row, "here" in row) for row in found if "Q4_0" in row} == {(False, False)}
+        at = next(index for index, row in enumerate(rows(screen, "hub-offers")) if "Q8_0" in row)
+        await screen.press("home", *["down"] * at, "enter")
+        await screen.until(lambda: len(engine.wanted) == 2, 60)
+        assert engine.wanted[1].model == str(beside)
+        assert screen.app.main.jobs == ()
+
+
 async def test_no_network_is_said_and_nothing_breaks(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     async with opened(size=(80, 24)) as (screen, _):

@@ -76,14 +76,16 @@ def joules_text(joules: float | None) -> str:
 
 
 def seconds_text(seconds: float | None) -> str:
-    """A duration: ``"85 ms"``, ``"1.4 s"``, ``"2 min 05 s"``."""
+    """A duration: ``"85 ms"``, ``"1.4 s"``, ``"2 min 05 s"``, ``"3 h 07 min"``."""
     if seconds is None:
         return UNKNOWN
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
 
 
 def ago_text(seconds: float) -> str:

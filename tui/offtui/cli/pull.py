@@ -1,9 +1,11 @@
 """``offtui pull``: downloads a model from the hub."""
 
 import argparse
+import math
 import shutil
 import signal
 import sys
+import unicodedata
 from pathlib import Path
 from types import FrameType
 
@@ -29,6 +31,10 @@ LIVES = 5
 """How often the process that downloads may die of something else before it is given up."""
 SILENCE = 300.0
 """Seconds without a word from it."""
+MANY = 64
+"""Models of a repository above which none is chosen: each takes some hundred KiB to plan."""
+NAMED = 12
+"""Files that a sentence names."""
 STEP_PERCENT = 5
 """Between two lines where nobody watches."""
 
@@ -73,8 +79,17 @@ def _offer(client: HubClient, info: Info, wanted: str) -> Offer | HubFailure:
     if not found:
         return HubFailure("no_gguf", f"{info.repo.name} has no GGUF files.")
     models = [offer for offer in found if offer.kind == "model" and not offer.missing]
-    if wanted or len(models) < 2:
-        return chosen(found, wanted) if wanted else (models or found)[0]
+    if wanted:
+        return chosen(found, wanted)
+    if len(models) == 1:
+        return models[0]
+    if not models:
+        return _choose(info.repo.name, found, f"{info.repo.name} has no whole model, but {_count(len(found), 'file')}")
+    if len(models) > MANY:
+        return _choose(info.repo.name, models, f"{info.repo.name} has {len(models)} models")
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[KLooking which of {len(models)} files suits this machine…")
+        sys.stderr.flush()
     reply = prober.devices()
     if reply.failure is not None:
         return HubFailure("internal", reply.failure.message, "Name a quant.")
@@ -85,15 +100,33 @@ def _offer(client: HubClient, info: Info, wanted: str) -> Offer | HubFailure:
     finally:
         catalogue.close()
         store.close()
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
     choice = best(plans)
     if choice is None:
         failures = [plan.failure for plan in plans if plan.failure is not None]
-        names = ", ".join(offer.quant or offer.name for offer in models)
         why = failures[0].message if len(failures) == len(plans) else none_fits(plans, here)
-        return HubFailure("internal", why, f"Name one all the same: {names}.")
+        return HubFailure("internal", why, f"Name one all the same: {_names(models)}.")
     plan, why = choice
     complain(f"{plan.offer.quant or plan.offer.name} is taken: {why}.")
     return plan.offer
+
+
+def _choose(repo: str, found: list[Offer], what: str) -> HubFailure:
+    how = f"Name one, as {repo}:QUANT or {repo}:FILE; it has {_names(found)}"
+    listed = f"; all with: offtui search {repo.rpartition('/')[2]} --author {repo.partition('/')[0]} --json"
+    return HubFailure("bad_name", f"{what}.", f"{how}{listed if len(found) > NAMED else '.'}")
+
+
+def _names(found: list[Offer]) -> str:
+    names = list(dict.fromkeys(clean_line(offer.quant or offer.name.rpartition("/")[2], 60) for offer in found))
+    more = f" and {len(found) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _pull(client: HubClient, info: Info, offer: Offer, to: str, *, as_json: bool) -> int:
@@ -114,7 +147,7 @@ def _pull(client: HubClient, info: Info, offer: Offer, to: str, *, as_json: bool
             signal.signal(signal.SIGINT, before)
         if not (isinstance(answer, Failed) and answer.failure.kind == "died" and life < LIVES):
             break
-    bar.end()
+    bar.end(is_done=isinstance(answer, Fetched))
     if isinstance(answer, Failed):
         if answer.failure.kind == "stopped":
             complain("Interrupted; the same command goes on from here.")
@@ -150,10 +183,11 @@ class _Bar:
     """Progress on stderr: a bar where somebody watches, a line now and then where nobody does."""
 
     def __init__(self, offer: Offer) -> None:
-        self._name = clean_line(offer.quant or offer.name, 40)
+        self._name = clean_line(offer.quant or offer.name.rpartition("/")[2], 40)
+        self._bytes = offer.bytes
         self._meter = Meter()
         self._live = sys.stderr.isatty()
-        self._percent = -STEP_PERCENT
+        self._percent = 0
         self._said: str = ""
 
     def show(self, progress: Progress) -> None:
@@ -163,33 +197,66 @@ class _Bar:
         else:
             self._meter.restart()
         percent = int(100 * progress.done / progress.total) if progress.total else 100
-        text = self._text(progress, percent)
         if self._live:
             columns = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r\x1b[K{text[:columns]}")
-        elif percent >= self._percent + STEP_PERCENT or (progress.step == "retrying" and progress.why != self._said):
-            self._percent, self._said = percent, progress.why
-            sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+            sys.stderr.write(f"\r\x1b[K{fitted(self._parts(progress, percent), columns)}")
+            sys.stderr.flush()
+            return
+        said = progress.why or ("waiting" if progress.step == "waiting" else "lacks" if progress.lacks else "")
+        if percent >= self._percent + STEP_PERCENT or (said and said != self._said):
+            self._percent, self._said = percent, said
+            self._line(progress, percent)
 
-    def end(self) -> None:
-        """Leave the line."""
+    def end(self, *, is_done: bool) -> None:
+        """Leave the line; where nobody watches the last one says that all is here."""
         if self._live:
             sys.stderr.write("\r\x1b[K")
+        elif is_done:
+            sys.stderr.write(f"{self._name} 100 %  {size_text(self._bytes)}  here and checked\n")
+        sys.stderr.flush()
+
+    def _line(self, progress: Progress, percent: int) -> None:
+        if percent < 100:  # the last one is written at the end, when the hash is known to be right
+            sys.stderr.write("  ".join(self._parts(progress, percent)) + "\n")
             sys.stderr.flush()
 
-    def _text(self, progress: Progress, percent: int) -> str:
-        amount = f"{self._name} {percent:3} %  {size_text(progress.done)} of {size_text(progress.total)}"
+    def _parts(self, progress: Progress, percent: int) -> list[str]:
+        """What there is to say, what matters most first."""
+        begin = f"{self._name} {percent:3} %"
+        amount = f"{size_text(progress.done)} of {size_text(progress.total)}"
+        free = [f"{size_text(progress.free)} free"] if progress.free is not None else []
+        if progress.lacks:
+            free = [f"the disk lacks {size_text(progress.lacks)}"]
+            return [begin, *free, amount] if progress.step == "fetching" else [begin, *free]
         match progress.step:
             case "waiting":
-                return f"{self._name}  another program downloads it; waiting"
+                return [self._name, "another program downloads it; waiting"]
             case "checking":
-                return f"{amount}  checking what is here"
+                return [begin, amount, "checking what is here"]
             case "retrying":
-                return f"{amount}  {progress.why}"
+                again = f"again in {seconds_text(math.ceil(progress.wait))} · " if progress.wait > 3 else ""
+                return [begin, again + progress.why]
             case "fetching":
                 speed = self._meter.speed
                 if not speed:
-                    return amount
+                    return [begin, amount, *free]
                 left = seconds_text(self._meter.left(progress.total - progress.done))
-                return f"{amount}  {size_text(int(speed))}/s  {left} left"
+                return [begin, amount, f"{size_text(int(speed))}/s", f"{left} left", *free]
+
+
+def fitted(parts: list[str], columns: int) -> str:
+    """As many of them as there is room for, whole but for the first two."""
+    text = "  ".join(parts[:2])
+    for part in parts[2:]:
+        if _cells(text) + 2 + _cells(part) > columns:
+            break
+        text += f"  {part}"
+    if _cells(text) > columns:
+        while text and _cells(text) >= columns:
+            text = text[:-1]
+        text += "…"
+    return text
+
+
+def _cells(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -100,13 +100,14 @@ def _write_json(client: HubClient, found: Found) -> int:
 
 def _text(found: Found) -> str:
     width = max((len(repo.name) for repo in found.repos), default=0)
-    lines = [
-        f"{repo.name:<{width}}  {params_text(repo.n_params):>6}  {repo.arch or UNKNOWN:<12} "
-        f"{count_text(repo.downloads):>7} downloads {count_text(repo.likes):>6} likes  {repo.updated}"
-        + ("  gated" if repo.gated else "")
-        + (f"  {' '.join(repo.suits)}" if repo.suits else "")
-        for repo in found.repos
-    ]
+    lines: list[str] = []
+    for repo in found.repos:
+        downloads = f"{count_text(repo.downloads):>7} {'download ' if repo.downloads == 1 else 'downloads'}"
+        likes = f"{count_text(repo.likes):>6} {'like ' if repo.likes == 1 else 'likes'}"
+        what = f"{params_text(repo.n_params):>6}  {repo.arch or UNKNOWN:<12}"
+        marks = "  gated" if repo.gated else "  private" if repo.private else ""
+        suits = f"  {' '.join(repo.suits)}" if repo.suits else ""
+        lines.append(f"{repo.name:<{width}}  {what} {downloads} {likes}  {repo.updated}{marks}{suits}")
     return "".join(line.rstrip() + "\n" for line in lines)
 
 

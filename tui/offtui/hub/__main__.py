@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -100,11 +101,13 @@ class Stops:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self.keep = True
+        self.cut: Callable[[], None] = lambda: None
 
     def stop(self, *, keep: bool) -> None:
         """Ask for it."""
         self.keep = keep
         self.asked.set()
+        self.cut()
 
 
 def main() -> None:

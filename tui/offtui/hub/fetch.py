@@ -2,21 +2,21 @@
 
 import contextlib
 import errno
-import hashlib
 import os
-import queue
 import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from offtui.hub import web
-from offtui.hub.layout import Place, locked, places, publish
+from offtui.hub.hasher import Hasher, pieces
+from offtui.hub.layout import Place, clear, places, prepare, publish
+from offtui.hub.tidy import locked
 from offtui.hub.web import HubError
-from offtui.hub.wire import Failed, Fetch, Fetched, HubFailure, Progress
+from offtui.hub.wire import SPARE, Failed, Fetch, Fetched, HubFailure, Progress
 from offtui.text import clean_line
 from offtui.units import MIB, size_text
 
@@ -24,12 +24,12 @@ CHUNK: Final = MIB // 4
 """Bytes written at once; what of one has come when the network breaks off is fetched again."""
 SEGMENT: Final = 8 << 30
 """Bytes of one request: servers do not send files of more than some tens of GB at once."""
-SPARE: Final = 64 * MIB
-"""Bytes of the disk that are left free."""
 TELL_SECONDS: Final = 0.25
 TRIES: Final = 6
 """In a row without a byte, until it is given up."""
 LONGEST_WAIT: Final = 30.0
+WAIT_STEP: Final = 1.0
+"""Seconds from one word about a wait to the next."""
 PASSING: Final = ("no_network", "server", "rate_limited")
 """Kinds of failures that may be over soon."""
 
@@ -39,6 +39,8 @@ class Stopping(Protocol):
 
     asked: threading.Event
     keep: bool
+    cut: Callable[[], None]
+    """Called when it shall: ends what may wait for bytes that do not come."""
 
 
 def fetch(ask: Fetch, say: Callable[[Progress], None], stops: Stopping) -> Fetched:
@@ -53,11 +55,12 @@ def fetch(ask: Fetch, say: Callable[[Progress], None], stops: Stopping) -> Fetch
     except HubError as error:
         if error.failure.kind == "stopped" and not stops.keep:
             work.drop()
-        work.tell_what_is_here()
+        work.leave()
         raise
     except OSError as error:
-        work.tell_what_is_here()
-        raise _disk(error, work) from error
+        failure = _disk(error, work)
+        work.leave()
+        raise failure from error
 
 
 def drop(ask: Fetch) -> Failed:
@@ -66,8 +69,11 @@ def drop(ask: Fetch) -> Failed:
     class Stopped:
         asked = threading.Event()
         keep = False
+        cut = staticmethod(_nothing)
 
-    _Work(ask, lambda _: None, Stopped()).drop()
+    work = _Work(ask, lambda _: None, Stopped())
+    work.drop()
+    clear(work.places, empty=True)
     return Failed(id=ask.id, failure=HubFailure("stopped", "The download was stopped."))
 
 
@@ -86,7 +92,7 @@ class _Work:
                 raise HubError(
                     "bad_answer", f"{clean_line(place.file.name, 200)} has no hash on the hub to check it by."
                 )
-            place.part.parent.mkdir(parents=True, exist_ok=True)
+        prepare(self.places)
         self._resumed = sum(_here(place) for place in self.places)
         self.check_space()
         self._await_answer()
@@ -98,9 +104,7 @@ class _Work:
             if place.link is None and place.part.exists():
                 os.replace(place.part, place.final)
         publish(self._ask, self.places)
-        for place in self.places:
-            if place.link is None:
-                place.lock.unlink(missing_ok=True)
+        clear(self.places)
         paths = tuple(str(place.shown) for place in self.places)
         resumed = min(self._resumed, self.total)
         return Fetched(id=self._ask.id, paths=paths, bytes=self.total, sha256=tuple(hashes), resumed=resumed)
@@ -111,19 +115,24 @@ class _Work:
             with locked(place.lock) as ours, contextlib.suppress(OSError):
                 if ours:
                     place.part.unlink(missing_ok=True)
-                    if place.link is None:
-                        place.lock.unlink(missing_ok=True)
 
-    def tell_what_is_here(self) -> None:
-        """To the byte, as it ends."""
+    def leave(self) -> None:
+        """Without the files: say what is here, to the byte, and let nothing lie that is of no use."""
+        clear(self.places, empty=True)
         self.done = sum(_here(place) for place in self.places)
         self._tell(at_once=True)
 
     def missing(self) -> int:
         """Bytes of the disk that are lacking for what is still to come."""
         need = sum(max(place.file.bytes - _here(place), 0) for place in self.places)
-        free = shutil.disk_usage(self.places[0].part.parent).free
-        return max(need + SPARE - free, 0) if need else 0
+        free = self._free()
+        return max(need + SPARE - free, 0) if need and free is not None else 0
+
+    def _free(self) -> int | None:
+        try:
+            return shutil.disk_usage(self.places[0].part.parent).free
+        except OSError:  # the folder went away, or is on a machine that did
+            return None
 
     def check_space(self) -> None:
         missing = self.missing()
@@ -145,7 +154,7 @@ class _Work:
                 with web.translated(name):
                     response = web.session().head(url, headers=web.headers(), follow_redirects=False)
                     if response.status_code >= 400:
-                        web.check(response, name)
+                        web.check(response, name, self._ask.repo)
                 break
             except HubError as error:
                 if error.failure.kind not in PASSING:
@@ -183,18 +192,19 @@ class _Work:
         """Whether the part is complete now and its hash is right."""
         file = place.file
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        prepare([place])  # somebody may have tidied meanwhile
         with open(os.open(place.part, flags, 0o644), "r+b", buffering=0) as part:
             if os.fstat(part.fileno()).st_size > file.bytes:
                 part.truncate(0)  # longer than the file: not a part of it
-            with contextlib.closing(_Hasher(file.bytes, sha256=bool(file.sha256))) as hasher:
-                for piece in _pieces(part):
+            with contextlib.closing(Hasher(file.bytes, sha256=bool(file.sha256))) as hasher:
+                for piece in pieces(part):
                     self._look(len(piece), "checking")
                     hasher.put(piece)
                 self._all(place, part, hasher)
                 os.fsync(part.fileno())
                 return hasher.result() == file.etag
 
-    def _all(self, place: Place, part: Any, hasher: "_Hasher") -> None:
+    def _all(self, place: Place, part: Any, hasher: Hasher) -> None:
         """Append what is missing, however often it breaks off."""
         fails = 0
         while (have := part.seek(0, os.SEEK_END)) < place.file.bytes:
@@ -204,26 +214,43 @@ class _Work:
                 fails = 0 if part.seek(0, os.SEEK_END) > have else fails + 1
                 self._pause(error, fails)
 
-    def _segment(self, place: Place, part: Any, hasher: "_Hasher", have: int) -> None:
+    def _segment(self, place: Place, part: Any, hasher: Hasher, have: int) -> None:
         name = clean_line(place.file.name, 200)
         last = min(have + SEGMENT, place.file.bytes) - 1
         asked = {**web.headers(), "Range": f"bytes={have}-{last}", "Accept-Encoding": "identity"}
         url = web.file_url(self._ask.repo, self._ask.commit, place.file.name)
         with web.translated(name), web.session().stream("GET", url, headers=asked) as response:
-            web.check(response, name)
+            web.check(response, name, self._ask.repo)
             self._check(response, place, have)
-            if response.status_code == 200 and have:  # it does not send parts: from the beginning
-                part.truncate(0)
-                part.seek(0)
-                hasher.restart()
-                self.done -= have
-            # writing and hashing must not look like the network's failures
-            for piece in response.iter_raw(CHUNK):
-                if part.tell() + len(piece) > place.file.bytes:
-                    raise HubError("bad_answer", f"{web.host()} sends more of {name} than it has.")
-                _write(part, piece)
-                hasher.put(piece)
-                self._look(len(piece), "fetching")
+            with self._cutting(response):
+                self._take(response, place, part, hasher, have)
+
+    @contextlib.contextmanager
+    def _cutting(self, response: Any) -> Generator[None]:
+        """Whoever stops the download need not wait until the network says something."""
+        self._stops.cut = lambda: web.hang_up(response)
+        try:
+            if self._stops.asked.is_set():
+                raise HubError("stopped", "The download was stopped.")
+            yield
+        finally:
+            self._stops.cut = _nothing  # the connection may be another request's next
+
+    def _take(self, response: Any, place: Place, part: Any, hasher: Hasher, have: int) -> None:
+        """Write what comes."""
+        name = clean_line(place.file.name, 200)
+        if response.status_code == 200 and have:  # it does not send parts: from the beginning
+            part.truncate(0)
+            part.seek(0)
+            hasher.restart()
+            self.done -= have
+        # writing and hashing must not look like the network's failures
+        for piece in response.iter_raw(CHUNK):
+            if part.tell() + len(piece) > place.file.bytes:
+                raise HubError("bad_answer", f"{web.host()} sends more of {name} than it has.")
+            _write(part, piece)
+            hasher.put(piece)
+            self._look(len(piece), "fetching")
 
     def _check(self, response: Any, place: Place, have: int) -> None:
         """Refuse what is not the file that was asked for, before a byte of it is written.
@@ -252,8 +279,8 @@ class _Work:
         size, sha256 = place.file.bytes, bool(place.file.sha256)
         if _size(place.final) != size:
             return False
-        with contextlib.closing(_Hasher(size, sha256=sha256)) as hasher, place.final.open("rb") as file:
-            for piece in _pieces(file):
+        with contextlib.closing(Hasher(size, sha256=sha256)) as hasher, place.final.open("rb") as file:
+            for piece in pieces(file):
                 self._look(0, "checking")
                 hasher.put(piece)
             return hasher.result() == place.file.etag
@@ -283,78 +310,49 @@ class _Work:
         Raises:
             HubError: there is none, or the download was stopped.
         """
-        if error.failure.kind not in PASSING or fails >= TRIES:
+        asked = error.retry_after
+        if error.failure.kind not in PASSING or fails >= TRIES or asked > web.LONGEST_RETRY_AFTER:
             raise error
         wait = min(2.0**fails, LONGEST_WAIT) * random.uniform(0.75, 1.0) if fails else 0.2
-        self._wait(max(wait, error.retry_after or 0.0), error.failure.message)
+        self._wait(max(wait, asked), error.failure.message)
 
     def _wait(self, seconds: float, why: str = "") -> None:
-        if why:
-            self._tell("retrying", why, at_once=True)
-        if self._stops.asked.wait(seconds):
-            raise HubError("stopped", "The download was stopped.")
+        """Whoever listens hears of it again and again: a hub may ask to wait for longer than one would believe.
+
+        Raises:
+            HubError: the download was stopped.
+        """
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if why:
+                self._tell("retrying", why, wait=left, at_once=True)
+            if self._stops.asked.wait(min(left, WAIT_STEP)):
+                raise HubError("stopped", "The download was stopped.")
 
     def _tell(
         self,
         step: Literal["waiting", "checking", "fetching", "retrying"] = "fetching",
         why: str = "",
         *,
+        wait: float = 0.0,
         at_once: bool = False,
     ) -> None:
         now = time.monotonic()
         if at_once or now - self._told >= TELL_SECONDS:
             self._told = now
             resumed = min(self._resumed, self.total)
-            self._say(Progress(id=self._ask.id, done=self.done, total=self.total, resumed=resumed, step=step, why=why))
-
-
-class _Hasher:
-    """Hashes on a thread of its own, so that the network does not wait for it."""
-
-    def __init__(self, size: int, *, sha256: bool) -> None:
-        self._size, self._sha256 = size, sha256
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(16)
-        self._state = self._fresh()
-        self._thread = threading.Thread(target=self._run, name="offtui-hash", daemon=True)
-        self._thread.start()
-
-    def put(self, piece: bytes) -> None:
-        """The next bytes."""
-        self._pieces.put(piece)
-
-    def restart(self) -> None:
-        """Forget all that came."""
-        self.close()
-        self._state = self._fresh()
-        self._thread = threading.Thread(target=self._run, name="offtui-hash", daemon=True)
-        self._thread.start()
-
-    def result(self) -> str:
-        """Of all bytes; the last call but ``close``."""
-        self.close()
-        return self._state.hexdigest()
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._thread.is_alive():
-            self._pieces.put(None)
-            self._thread.join()
-
-    def _fresh(self) -> Any:
-        if self._sha256:
-            return hashlib.sha256()
-        # git hashes a file with its length before it
-        return hashlib.sha1(b"blob %d\0" % self._size, usedforsecurity=False)
-
-    def _run(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            self._state.update(piece)
-
-
-def _pieces(file: Any) -> Iterator[bytes]:
-    file.seek(0)
-    while piece := file.read(16 * CHUNK):
-        yield piece
+            self._say(
+                Progress(
+                    id=self._ask.id,
+                    done=self.done,
+                    total=self.total,
+                    resumed=resumed,
+                    step=step,
+                    why=why,
+                    wait=wait,
+                    free=self._free(),
+                )
+            )
 
 
 def _write(part: Any, piece: bytes) -> None:
@@ -386,6 +384,9 @@ def _disk(error: OSError, work: _Work) -> HubError:
 def _here(place: Place) -> int:
     """Bytes of a file that have come: of the whole one, or of its part."""
     return _size(place.final) or _size(place.part)
+
+
+def _nothing() -> None: ...
 
 
 def _size(path: Path) -> int:

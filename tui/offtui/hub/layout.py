@@ -1,10 +1,8 @@
 """Where downloads go: Hugging Face's cache as its own client lays it, or a folder. Parts keep what came so far."""
 
 import contextlib
-import fcntl
 import os
 import uuid
-from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +10,7 @@ import msgspec
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
+from offtui.hub.tidy import locked, tidy
 from offtui.hub.wire import Fetch, RemoteFile
 
 PART: Final = ".incomplete"
@@ -28,6 +27,8 @@ class Place(msgspec.Struct, frozen=True):
     lock: Path
     link: Path | None = None
     """In a cache its name, which others look for."""
+    repository: Path | None = None
+    """In a cache the folder of all that came from there."""
 
     @property
     def shown(self) -> Path:
@@ -52,14 +53,20 @@ def publish(ask: Fetch, found: list[Place]) -> None:
         OSError: a name cannot be made.
     """
     for place in found:
-        if place.link is None:
+        if place.link is None or place.link == place.final:
             continue
-        place.link.parent.mkdir(parents=True, exist_ok=True)
         target = os.path.relpath(place.final, place.link.parent)
-        if os.path.lexists(place.link) and (not place.link.is_symlink() or os.readlink(place.link) == target):
+        if place.link.is_symlink() and os.readlink(place.link) == target:
             continue
         aside = place.link.with_name(f".{uuid.uuid4().hex[:8]}.link")
-        aside.symlink_to(target)
+        for attempt in (1, 2, 3):
+            place.link.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                aside.symlink_to(target)
+                break
+            except FileNotFoundError:  # tidied away by another offtui in this moment
+                if attempt == 3:
+                    raise
         os.replace(aside, place.link)
     if not ask.to and ask.revision != ask.commit:
         root = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=ask.repo, repo_type="model")
@@ -70,27 +77,46 @@ def publish(ask: Fetch, found: list[Place]) -> None:
         os.replace(aside, ref)
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Generator[bool]:
-    """Hold the lock of a file, the same that huggingface_hub takes; ``False``: another program holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+def prepare(found: list[Place]) -> None:
+    """Have the folders be there; a repository that has only parts yet is whole to other programs, too.
+
+    Raises:
+        OSError: they cannot be made.
+    """
+    for place in found:
+        place.part.parent.mkdir(parents=True, exist_ok=True)
+        if place.repository is not None:
+            (place.repository / "snapshots").mkdir(exist_ok=True)
+
+
+def clear(found: list[Place], *, empty: bool = False) -> None:
+    """Take away what waits for nobody: locks of files that are here or never came; where asked, empty folders."""
+    for place in found:
+        if _is_empty(place.part):
+            with contextlib.suppress(OSError), locked(place.lock) as ours:
+                if ours and _is_empty(place.part):
+                    place.part.unlink(missing_ok=True)
+                    if place.link is None:  # huggingface_hub leaves its own
+                        place.lock.unlink(missing_ok=True)
+    if empty:
+        for repository in {place.repository for place in found if place.repository is not None}:
+            tidy(repository)
+
+
+def _is_empty(part: Path) -> bool:
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)
+        return part.stat().st_size == 0
+    except OSError:
+        return True
 
 
 def _in_cache(root: Path, repo: str, commit: str, file: RemoteFile) -> Place:
     blob = root / repo / "blobs" / file.etag
     link = root / repo / "snapshots" / commit / file.name
     lock = root / ".locks" / repo / f"{file.etag}.lock"
-    return Place(file, blob, blob.with_name(blob.name + PART), lock, link)
+    # where links cannot be made huggingface_hub puts the bytes themselves there
+    final = link if not link.is_symlink() and link.is_file() else blob
+    return Place(file, final, blob.with_name(blob.name + PART), lock, link, root / repo)
 
 
 def _in_folder(folder: Path, file: RemoteFile) -> Place:

@@ -24,7 +24,7 @@ class Ranges:
 
     def __init__(self, repo: str, commit: str, file: RemoteFile, traffic: int = 0) -> None:
         self.traffic = traffic
-        self._file = file
+        self._repo, self._file = repo, file
         self._url = web.file_url(repo, commit, file.name)
         self._pieces: list[tuple[int, bytes]] = []
 
@@ -54,7 +54,7 @@ class Ranges:
         for attempt in (1, 2, 3):
             try:
                 with web.translated(what), web.session().stream("GET", self._url, headers=asked) as response:
-                    web.check(response, what)
+                    web.check(response, what, self._repo)
                     if response.status_code != 206 and not (at == 0 and count == self._file.bytes):
                         message = f"{web.host()} does not send parts of files, so no header is read from afar."
                         raise HubError("bad_answer", message)

@@ -1,7 +1,12 @@
 """Requests to the hub through huggingface_hub's own client: with deadlines, and with every failure as one sentence."""
 
 import contextlib
+import re
+import socket
+import time
 from collections.abc import Generator, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -13,10 +18,16 @@ from huggingface_hub.utils import build_hf_headers  # pyright: ignore[reportUnkn
 from offtui import __version__
 from offtui.hub.wire import HubFailure, HubFailureKind
 from offtui.text import clean_line
+from offtui.units import seconds_text
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 30.0
 """Without a byte."""
+
+LONGEST_RETRY_AFTER: Final = 3600.0
+"""Seconds that a download waits where the hub asks to; where it is more, it ends and says so."""
+MAX_RETRY_AFTER: Final = 7 * 86400.0
+_RATE_LIMIT: Final = re.compile(r"\br=0;t=(\d{1,5})(?!\d)")
 
 RETRIED: Final = (408, 425, 429, 500, 502, 503, 504)
 
@@ -31,12 +42,15 @@ class HubError(Exception):
         advice: str = "",
         *,
         missing: int = 0,
-        retry_after: float | None = None,
+        retry_after: float = 0.0,
     ) -> None:
         super().__init__(message)
-        self.failure = HubFailure(kind, message, advice, missing)
-        self.retry_after = retry_after
-        """Seconds the server asks to wait, where trying again may help; ``None``: it may, or not."""
+        self.failure = HubFailure(kind, message, advice, missing, retry_after)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds the server asks to wait; 0: it does not say."""
+        return self.failure.retry_after
 
 
 def session() -> Any:
@@ -65,6 +79,15 @@ def headers() -> dict[str, str]:
 def has_token() -> bool:
     """Whether requests carry a token."""
     return huggingface_hub.get_token() is not None
+
+
+def hang_up(response: Any) -> None:
+    """End a response that another thread may be waiting in, at once: that one meets the end of the connection."""
+    stream = response.extensions.get("network_stream")
+    found = stream.get_extra_info("socket") if stream is not None else None
+    if isinstance(found, socket.socket):
+        with contextlib.suppress(OSError):  # it is over already
+            socket.socket.shutdown(found, socket.SHUT_RDWR)  # and not TLS's own, which is the other thread's
 
 
 def file_url(repo: str, commit: str, name: str) -> str:
@@ -101,8 +124,13 @@ def get_page(path: str, params: Mapping[str, Any] | str, what: str) -> tuple[Any
             raise HubError("bad_answer", message, "A proxy or a sign-in page may be in the way.") from None
 
 
-def check(response: Any, what: str) -> None:
+def check(response: Any, what: str, repo: str = "") -> None:
     """Raise what an answer's status means.
+
+    Args:
+        response: of the hub, or of where it redirects.
+        what: was asked for.
+        repo: whose file it is, where it is one.
 
     Raises:
         HubError: it is no success.
@@ -112,8 +140,9 @@ def check(response: Any, what: str) -> None:
         return
     code = str(response.headers.get("X-Error-Code", ""))
     if code == "GatedRepo" or (status == 403 and "gated" in str(response.headers.get("X-Error-Message", "")).lower()):
-        advice = "Accept its terms on its page on the hub" + ("." if has_token() else ", and log in: hf auth login")
-        raise HubError("gated", f"{what} is gated: its owner wants to know who downloads it.", advice)
+        page = f"Accept its terms on its page, {host()}/{repo or what}"
+        advice = page + ("." if has_token() else ", and log in: hf auth login")
+        raise HubError("gated", f"{repo or what} is gated: its owner wants to know who downloads it.", advice)
     if status == 401:
         if has_token():
             raise HubError("not_found", f"{what} is not there, or your token may not see it.")
@@ -122,12 +151,14 @@ def check(response: Any, what: str) -> None:
         raise HubError("forbidden", f"{host()} refuses {what} (403).", "Your token may lack the right to read it.")
     if status == 404:
         raise HubError("not_found", f"{what} is not there.")
-    wait = _seconds(response.headers.get("Retry-After"))
+    wait = retry_after(response.headers)
+    asks = f"; it asks to wait {seconds_text(wait)}." if wait >= 1 else "."
     if status == 429:
-        text = f"{host()} asks to wait: too many requests" + (f", {wait:.0f} s." if wait else ".")
-        raise HubError("rate_limited", text, "Logged in one may ask more often: hf auth login", retry_after=wait)
+        text = f"{host()} was asked too often" + asks
+        advice = "" if has_token() else "Logged in one may ask more often: hf auth login"
+        raise HubError("rate_limited", text, advice, retry_after=wait)
     kind: HubFailureKind = "server" if status >= 500 or status in RETRIED else "bad_answer"
-    raise HubError(kind, f"{host()} answered {status} when asked for {what}.", retry_after=wait)
+    raise HubError(kind, f"{host()} answered {status} when asked for {what}{asks}", retry_after=wait)
 
 
 @contextlib.contextmanager
@@ -157,8 +188,16 @@ def translated(what: str) -> Generator[None]:
         raise
 
 
-def _seconds(text: str | None) -> float | None:
-    try:
-        return min(max(float(text), 0.0), 3600.0) if text else None
-    except ValueError:
-        return None
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that an answer asks to wait: ``Retry-After`` in seconds or as a date, else the hub's ``RateLimit``; 0 if
+    it does not."""
+    text = str(headers.get("Retry-After", "")).strip()
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        return min(max(value, 0.0), MAX_RETRY_AFTER) if value == value else 0.0
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        at = parsedate_to_datetime(text)
+        left = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time()
+        return min(max(left, 0.0), MAX_RETRY_AFTER)
+    limit = _RATE_LIMIT.search(str(headers.get("RateLimit", "")))
+    return float(limit[1]) if limit else 0.0

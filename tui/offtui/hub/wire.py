@@ -1,8 +1,13 @@
 """What the hub's process is asked and what it answers: one JSON object per line, either way. Sizes are bytes."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+from offtui.units import MIB
+
+SPARE: Final = 64 * MIB
+"""Bytes of the disk that a download leaves free."""
 
 HubFailureKind = Literal[
     "offline",
@@ -36,6 +41,8 @@ class HubFailure(msgspec.Struct, frozen=True):
     advice: str = ""
     missing: int = 0
     """Of ``no_space`` the bytes that are missing."""
+    retry_after: float = 0.0
+    """Seconds that the hub asks to wait."""
 
 
 # Facts
@@ -213,6 +220,16 @@ class Progress(_Answer, frozen=True, kw_only=True, tag="progress"):
     """``waiting``: another program downloads the same; ``checking``: hashing what is here already."""
     why: str = ""
     """Of ``retrying``."""
+    wait: float = 0.0
+    """Of ``retrying`` the seconds until it is tried again."""
+    free: int | None = None
+    """Bytes of the disk that are free; ``None``: not known."""
+
+    @property
+    def lacks(self) -> int:
+        """Bytes that the disk lacks for what is still to come, as it is now."""
+        left = self.total - self.done
+        return max(left + SPARE - self.free, 0) if left > 0 and self.free is not None else 0
 
 
 class Fetched(_Answer, frozen=True, kw_only=True, tag="fetched"):

@@ -52,6 +52,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds."""
     why: str = ""
     """Of ``failed`` and ``waiting``."""
+    wait: float = 0.0
+    """Seconds until a try that the download itself waits for."""
+    again: float = 0.0
+    """Of ``waiting`` when it is tried again, in seconds since 1970."""
+    free: int | None = None
+    """Bytes of the disk it goes to that are free."""
+    lacks: int = 0
+    """Bytes that the disk lacks for what is still to come."""
     paths: tuple[str, ...] = ()
     """Of ``done`` where the files are; the first is what to load."""
 
@@ -140,7 +148,7 @@ class _Work:
         for id, body in self._catalogue.downloads().items():
             with contextlib.suppress(msgspec.MsgspecError):  # of an offtui whose jobs were others
                 job = msgspec.json.decode(body, type=Job)
-                self._jobs[id] = msgspec.structs.replace(job, state="paused", speed=None, left=None, step="")
+                self._jobs[id] = _still(job, state="paused", free=None, lacks=0)
         self._tell()
 
     def close(self) -> None:
@@ -210,9 +218,7 @@ class _Work:
                 file = FileId.of(path)
                 if file is not None and sha256:
                     self._catalogue.keep_hash(file, sha256)
-            self._change(
-                id, state="done", done=answer.bytes, paths=answer.paths, speed=None, left=None, step="", why=""
-            )
+            self._halt(id, state="done", done=answer.bytes, paths=answer.paths, why="", lacks=0)
         elif isinstance(answer, Failed):
             self._failed(id, answer)
         self._next()
@@ -230,6 +236,9 @@ class _Work:
             done=progress.done,
             step="" if progress.step == "fetching" else progress.step,
             why=progress.why,
+            wait=progress.wait,
+            free=progress.free,
+            lacks=progress.lacks,
             speed=self._meter.speed,
             left=self._meter.left(progress.total - progress.done),
         )
@@ -247,26 +256,20 @@ class _Work:
         failure = answer.failure
         match failure.kind:
             case "stopped":
-                self._change(id, state="paused", why="", speed=None, left=None, step="")
+                self._halt(id, state="paused", why="")
             case "died" if self._lives.setdefault(id, LIVES) > 0:
                 self._lives[id] -= 1
-                self._change(id, state="queued", speed=None, left=None, step="")
+                self._halt(id, state="queued")
             case "no_network" | "server" | "rate_limited":
                 vain = self._vain.get(id, 0)
                 self._vain[id] = vain + 1
-                self._retry_at[id] = time.monotonic() + min(AGAIN * 2**vain, LONGEST_PAUSE)
-                self._change(id, state="waiting", why=failure.message, speed=None, left=None, step="")
+                pause = max(min(AGAIN * 2**vain, LONGEST_PAUSE), failure.retry_after)
+                self._retry_at[id] = time.monotonic() + pause
+                self._halt(id, state="waiting", why=failure.message, again=time.time() + pause)
             case "no_space":
-                self._change(id, state="paused", why=failure.message, speed=None, left=None, step="")
+                self._halt(id, state="paused", why=failure.message)
             case _:
-                self._change(
-                    id,
-                    state="failed",
-                    why=f"{failure.message} {failure.advice}".strip(),
-                    speed=None,
-                    left=None,
-                    step="",
-                )
+                self._halt(id, state="failed", why=f"{failure.message} {failure.advice}".strip())
 
     def _next(self) -> None:
         """Start the first that waits for its turn, if none runs."""
@@ -279,6 +282,13 @@ class _Work:
             fetch = Fetch(id=id, repo=job.repo, commit=job.commit, files=job.files, to=job.to)
             self._client.ask(fetch, lambda answer, of=job.id: self._post(lambda work: work.hear(of, answer)))
         self._tell()
+
+    def _halt(self, id: str, **changes: object) -> None:
+        """No byte comes of it any more."""
+        if id in self._jobs:
+            self._jobs[id] = _still(self._jobs[id], **changes)
+            self._keep(id)
+            self._tell()
 
     def _change(self, id: str, *, keep: bool = True, **changes: object) -> None:
         if id in self._jobs:
@@ -301,3 +311,8 @@ class _Work:
 
     def _tell(self) -> None:
         self._listener(tuple(self._jobs.values()))
+
+
+def _still(job: Job, **changes: object) -> Job:
+    """A download that no byte comes of."""
+    return msgspec.structs.replace(job, speed=None, left=None, step="", wait=0.0, **changes)

@@ -1,7 +1,7 @@
 """What the hub's screen works with: searches, repositories, plans and downloads. Calls wait; they are for threads."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from offtui.hub.query import parse_query
 from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, HubFailure, Info, Readme, Repo, Sort
 from offtui.models.downloads import Downloads, Listener, job_of
 from offtui.models.fitting import Here
+from offtui.models.present import on_disk
 from offtui.models.remote import Planned, plan_offer
 from offtui.store.catalogue import Catalogue
 
@@ -24,6 +25,8 @@ class Opened(msgspec.Struct, frozen=True):
     commit: str
     offers: tuple[Offer, ...]
     refused: int
+    present: dict[str, tuple[str, ...]] = {}
+    """Paths of the offers that are on this disk, by name."""
 
 
 class HubDesk:
@@ -51,17 +54,19 @@ class HubDesk:
         found = tuple(offers(answer.files))
         if not found:
             return HubFailure("no_gguf", f"{answer.repo.name} has no GGUF files.")
-        return Opened(answer.repo, answer.commit, found, answer.refused)
+        with contextlib.closing(Catalogue()) as catalogue:
+            present = on_disk(answer.repo.name, found, catalogue)
+        return Opened(answer.repo, answer.commit, found, answer.refused, present)
 
     def readme(self, repo: str) -> str | HubFailure:
         """Its README as text."""
         answer = self._client.call(GetReadme(id=self._client.next_id(), repo=repo))
         return answer.text if isinstance(answer, Readme) else _failure(answer)
 
-    def plans(self, opened: Opened, here: Here) -> Generator[Planned]:
+    def plans(self, opened: Opened, here: Here, wanted: Sequence[Offer]) -> Generator[Planned]:
         """What of each offer that is a model would fit here, one after the other; on one thread."""
         with contextlib.closing(Catalogue()) as catalogue:
-            for offer in opened.offers:
+            for offer in wanted:
                 if offer.kind == "model":
                     yield plan_offer(self._client, opened.repo.name, opened.commit, offer, here, catalogue, self._leash)
 

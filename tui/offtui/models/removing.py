@@ -1,12 +1,13 @@
 """Deletes a model: every part of it, and of Hugging Face's cache the blob and all its names."""
 
-import contextlib
+import glob
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from offtui.errors import OfftuiError
 from offtui.gguf.library import ModelFile
+from offtui.gguf.names import is_gguf
+from offtui.hub.tidy import drop_parts, tidy
 from offtui.text import clean_line
 
 
@@ -26,7 +27,7 @@ def what_goes(file: ModelFile) -> list[Path]:
 
 
 def remove(file: ModelFile) -> int:
-    """Delete it; gives the bytes that are free now.
+    """Delete it, and what was left of downloads of it; gives the bytes that are free now.
 
     Raises:
         OfftuiError: something of it cannot be deleted; what was deleted before stays deleted.
@@ -38,12 +39,22 @@ def remove(file: ModelFile) -> int:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise OfftuiError(f"{clean_line(str(path))} cannot be deleted: {error.strerror}.") from error
-    _clear(paths)
+    repositories: set[Path] = set()
+    for path in paths:
+        repository = _repository(path)
+        if repository is not None:
+            repositories.add(repository)
+            if path.parent == repository / "blobs":
+                freed += drop_parts(path.parent, f"{glob.escape(path.name)}.*incomplete")
+        elif is_gguf(path.name):
+            freed += drop_parts(path.parent, f".{glob.escape(path.name[:180])}.*.incomplete")
+    for repository in repositories:
+        tidy(repository)
     return freed
 
 
 def _names(part: Path) -> list[Path]:
-    repository = next((folder for folder in part.parents if folder.name.startswith("models--")), None)
+    repository = _repository(part)
     if repository is None or not part.is_symlink():
         return [part]
     blob = part.parent / os.readlink(part)
@@ -66,11 +77,5 @@ def _freed(path: Path) -> int:
     return 0 if path.is_symlink() or status.st_nlink > 1 else status.st_size
 
 
-def _clear(paths: Sequence[Path]) -> None:
-    """Folders that are empty now, up to the repository's own in a cache."""
-    for path in paths:
-        for folder in path.parents:
-            if folder.name == "snapshots" or not any(above.name == "snapshots" for above in folder.parents):
-                break
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+def _repository(path: Path) -> Path | None:
+    return next((folder for folder in path.parents if folder.name.startswith("models--")), None)

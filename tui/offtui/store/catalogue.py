@@ -156,6 +156,13 @@ class Catalogue(Kept):
         found: list[Any] = self._rows("SELECT size, mtime_ns, sha256 FROM hashes WHERE path = ?", os.fsencode(path))
         return Recorded(FileId(path, found[0][0], found[0][1]), found[0][2]) if found else None
 
+    def hashed(self) -> dict[str, list[FileId]]:
+        """The files that had a hash when it was recorded, by it."""
+        found: dict[str, list[FileId]] = {}
+        for path, size, mtime_ns, sha256 in self._rows("SELECT path, size, mtime_ns, sha256 FROM hashes"):
+            found.setdefault(sha256, []).append(FileId(os.fsdecode(path), size, mtime_ns))
+        return found
+
     def keep_hash(self, file: FileId, sha256: str) -> None:
         """Record the hash of a file as it is now."""
         row = (os.fsencode(file.path), file.size, file.mtime_ns, sha256, self._clock())

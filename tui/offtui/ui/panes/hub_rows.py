@@ -1,12 +1,14 @@
 """How the hub looks: rows of repositories, of what one offers, and of downloads. Pure."""
 
+import math
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from offtui.text import clean_line
-from offtui.units import UNKNOWN, count_text, params_text, seconds_text, size_text
+from offtui.units import GIB, UNKNOWN, count_text, params_text, seconds_text, size_text
 
 if TYPE_CHECKING:
     from offtui.hub.names import Offer
@@ -15,8 +17,13 @@ if TYPE_CHECKING:
     from offtui.models.recommended import Recommendation
     from offtui.models.remote import Planned
 
+SHORT = 4 * GIB
+"""Bytes left on the disk below which it is said."""
 BAR = 12
-"""Cells of a download's bar."""
+"""Cells of a download's bar; half of them where there are fewer columns than ``WIDE``."""
+WIDE = 100
+NAME = 12
+"""Cells of a repository's name that are always shown."""
 
 
 def repo_lines(repo: "Repo", width: int) -> list[Content]:
@@ -58,6 +65,8 @@ def offer_lines(
     size = f"{size_text(offer.bytes):>9}"
     room = max(width - 33, 6)
     right = _doing(job) if job is not None and job.state != "done" else _plan(offer, planned)
+    if is_here:
+        right = Content.assemble(("here · ", "$success"), right)
     gap = " " * max(18 - left.cell_length, 1)
     return [Content.assemble(mark, " ", left, gap, (size, "$quiet"), "   ", right.truncate(room, ellipsis=True))]
 
@@ -68,7 +77,7 @@ def _plan(offer: "Offer", planned: "Planned | None") -> Content:
             {"mmproj": "projector for images", "lora": "LoRA adapter"}.get(offer.kind, offer.kind), "$quiet"
         )
     if offer.missing:
-        return Content.styled(f"lacks {offer.missing} parts", "$error")
+        return Content.styled(f"lacks {offer.missing} {'part' if offer.missing == 1 else 'parts'}", "$error")
     if planned is None:
         return Content.styled("…", "$quiet")
     if planned.failure is not None:
@@ -87,45 +96,77 @@ def _doing(job: "Job") -> Content:
 
 
 def job_lines(job: "Job", width: int) -> list[Content]:
-    """Bar, amount, speed and time left; or what it waits for."""
+    """Bar, amount, speed and time left; or what it waits for. Where there is little room the amount goes first."""
     share = job.done / job.total if job.total else 1.0
-    full = round(share * BAR)
-    bar = Content.assemble(("█" * full, "$primary"), ("·" * (BAR - full), "$quiet"))
-    name = f"{job.repo.rpartition('/')[2]} {job.quant}".strip()
-    amount = f"{size_text(job.done)} of {size_text(job.total)}"
-    match job.state:
-        case "running" if job.step:
-            steps = {
-                "waiting": "another program downloads it",
-                "checking": "checking what is here",
-                "retrying": job.why,
-            }
-            tail, style = steps.get(job.step, job.step), "$warning"
-        case "running":
-            speed = f"{size_text(int(job.speed))}/s · {seconds_text(job.left)} left" if job.speed else "starting"
-            tail, style = speed, "$success"
-        case "done":
-            amount = size_text(job.total)
-            tail, style = "here and checked · Enter loads it", "$success"
-        case "queued":
-            tail, style = "waits for its turn", "$quiet"
-        case "paused":
-            tail, style = f"paused · {job.why or 'Enter goes on'}", "$warning"
-        case "waiting":
-            tail, style = f"tried again soon · {job.why}", "$warning"
-        case "failed":
-            tail, style = job.why, "$error"
-    room = max(width - BAR - 10 - len(amount) - Content(tail).cell_length - 2, 12)
-    shown = Content(clean_line(name)).truncate(room, ellipsis=True)
+    cells = BAR if width >= WIDE else BAR // 2
+    full = round(share * cells)
+    bar = Content.assemble(("█" * full, "$primary"), ("·" * (cells - full), "$quiet"))
+    whole = size_text(job.total)
+    amount = f"{whole if job.state == 'done' else f'{size_text(job.done)} of {whole}'}  "
+    tail, style = _tail(job)
+    told = Content(tail).cell_length
+    name = clean_line(job.repo.rpartition("/")[2])
+    quant = f" {clean_line(job.quant)}" if job.quant else ""
+    need = min(Content(name).cell_length, NAME) + Content(quant).cell_length
+    room = width - cells - 8
+    if need + 1 + len(amount) + told > room:
+        amount = ""
+    space = max(room - len(amount) - told - 1, need)
+    left = max(space - Content(quant).cell_length, 4)
+    shown = Content.assemble(Content(name).truncate(left, ellipsis=True), quant)
     line = Content.assemble(
         bar,
         f" {int(share * 100):>3} %  ",
         shown,
-        " " * (room - shown.cell_length + 1),
-        (f"{amount}  ", "$quiet"),
+        " " * (space - shown.cell_length + 1),
+        (amount, "$quiet"),
         (tail, style),
     )
     return [line.truncate(width, ellipsis=True)]
+
+
+def _tail(job: "Job") -> tuple[str, str]:
+    """What a download does, with its style."""
+    match job.state:
+        case "running" if job.lacks:
+            return f"the disk lacks {size_text(job.lacks)}", "$error"
+        case "running" if job.step:
+            again = f"again in {seconds_text(math.ceil(job.wait))} · " if job.wait > 3 else ""
+            steps = {
+                "waiting": "another program downloads it",
+                "checking": "checking what is here",
+                "retrying": f"{again}{job.why}",
+            }
+            return steps.get(job.step, job.step), "$warning"
+        case "running":
+            return (
+                f"{size_text(int(job.speed))}/s · {seconds_text(job.left)} left" if job.speed else "starting"
+            ), "$success"
+        case "done":
+            return "here and checked · Enter loads it", "$success"
+        case "queued":
+            return "waits for its turn", "$quiet"
+        case "paused":
+            return f"paused · {job.why or 'Enter goes on'}", "$warning"
+        case "waiting":
+            again = f"again at {time.strftime('%H:%M', time.localtime(job.again))}" if job.again else "again soon"
+            return f"{again} · {job.why}", "$warning"
+        case "failed":
+            return job.why, "$error"
+
+
+def jobs_title(jobs: "tuple[Job, ...]") -> tuple[str, bool]:
+    """Of the downloads, with what is free where they go to; and whether that is, or gets, short."""
+    waiting = [job for job in jobs if job.state != "done"]
+    job = next((job for job in waiting if job.state == "running" and job.free is not None), None)
+    job = job or next((job for job in waiting if job.free is not None), None)
+    if job is None or job.free is None:
+        return " Downloads ", False
+    free = f" Downloads · {size_text(job.free)} free on the disk"
+    left = job.free - sum(max(one.total - one.done, 0) for one in waiting if one.to == job.to)
+    if job.lacks or left < 0:
+        return f"{free}, {size_text(max(job.lacks, -left))} too little ", True
+    return (f"{free}, {size_text(left)} when all are here ", True) if left < SHORT else (f"{free} ", False)
 
 
 def jobs_by_offer(jobs: "tuple[Job, ...]", repo: str) -> "Mapping[str, Job]":
@@ -149,7 +190,8 @@ def head_lines(repo: "Repo", commit: str, refused: int) -> list[Content]:
     figures = f"↓ {count_text(repo.downloads)}  ♥ {count_text(repo.likes)}  {repo.updated}  {commit[:8]}"
     lines = [Content.styled(clean_line(repo.name), "bold"), Content.styled(f"{figures}   {facts}", "$quiet")]
     if refused:
-        lines.append(Content.styled(f"{refused} files have names that cannot be trusted and are left out", "$warning"))
+        files = "1 file has a name" if refused == 1 else f"{refused} files have names"
+        lines.append(Content.styled(f"left out: {files} that cannot be trusted", "$warning"))
     return lines
 
 

@@ -25,6 +25,10 @@ class ErrandScreen(OpaqueScreen):
 
         self.run_worker(work, thread=True, exclusive=True, group=group, exit_on_error=True)
 
+    def call_off(self, group: str) -> None:
+        """What is being done for this group is not waited for any more."""
+        self.workers.cancel_group(self, group)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves Worker[Unknown]
+
     def _then(self, then: Callable[[T], None], value: T) -> None:
         if self.is_mounted:
             then(value)

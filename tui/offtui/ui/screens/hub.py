@@ -1,23 +1,20 @@
 """The hub: search, read, see what fits, download, load. By keys alone; whatever waits does so on a thread."""
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.reactive import var
 from textual.widgets import Input
-from textual.worker import Worker, get_current_worker  # pyright: ignore[reportUnknownVariableType] -- Worker[Unknown]
 
 from offtui.text import clean_line
 from offtui.ui.command import Where
 from offtui.ui.commands import bindings
 from offtui.ui.panes import hub_rows
-from offtui.ui.screens.errand import ErrandScreen
+from offtui.ui.screens.hub_repo import HubRepoScreen
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.rowlist import RowList
 
@@ -26,9 +23,8 @@ if TYPE_CHECKING:
     from offtui.hub.wire import Found, HubFailure, Repo, Sort
     from offtui.models.downloads import Job
     from offtui.models.fitting import Here
-    from offtui.models.hubdesk import HubDesk, Opened
+    from offtui.models.hubdesk import HubDesk
     from offtui.models.recommended import Recommended
-    from offtui.models.remote import Planned
 
 SORTS: "tuple[Sort, ...]" = ("downloads", "likes", "trending", "newest")
 NARROW = 110
@@ -37,7 +33,7 @@ JOBS = 4
 """Downloads seen at once."""
 
 
-class HubScreen(ErrandScreen):
+class HubScreen(HubRepoScreen):
     """Search field and repositories at the left, what one offers at the right, downloads below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -46,8 +42,6 @@ class HubScreen(ErrandScreen):
         ("f7", "leave", "Back"),
     ]
     AUTO_FOCUS = "#hub-words"
-
-    jobs: "var[tuple[Job, ...]]" = var["tuple[Job, ...]"](())
 
     def __init__(
         self,
@@ -66,16 +60,12 @@ class HubScreen(ErrandScreen):
             words: to search for at once.
             folder: proposed where a download shall go into one.
         """
-        super().__init__()
-        self._desk, self._here, self._load, self._words, self._folder = desk, here, load, words, folder
+        super().__init__(desk, here)
+        self._load, self._words, self._folder = load, words, folder
         self._sort: Sort = SORTS[0]
         self._repos: tuple[Repo, ...] | None = None
         self._first: Recommended | None = None
         """What is recommended; ``None`` once something was searched for."""
-        self._opened: Opened | None = None
-        self._planned: dict[str, Planned] = {}
-        self._best: tuple[str, str] | None = None
-        """Name of the best offer, and why."""
 
     def compose(self) -> ComposeResult:
         """Field, two columns, downloads, a word, keys."""
@@ -95,7 +85,7 @@ class HubScreen(ErrandScreen):
 
     def on_mount(self) -> None:
         """Search at once, or show what to begin with."""
-        self._arrange()
+        self.lay_out()
         if self._words:
             self._search(self._words)
         else:
@@ -103,15 +93,15 @@ class HubScreen(ErrandScreen):
 
             self._first = recommended(self._here())
             self._show_repos()
-            self._say(f"models to begin with here, as of {self._first.as_of}; or type words and press Enter")
+            self.say(f"models to begin with here, as of {self._first.as_of}; or type words and press Enter")
 
     def on_resize(self) -> None:
         """Two columns or one."""
-        self._arrange()
+        self.lay_out()
 
     def on_descendant_focus(self) -> None:
         """Other keys matter."""
-        self._arrange()
+        self.lay_out()
 
     # Searching
 
@@ -122,8 +112,8 @@ class HubScreen(ErrandScreen):
 
     def action_search(self) -> None:
         """To the field."""
-        self._opened = None
-        self._arrange()
+        self.leave_repo()
+        self.lay_out()
         self.query_one("#hub-words", Input).focus()
 
     def action_sort(self) -> None:
@@ -132,7 +122,7 @@ class HubScreen(ErrandScreen):
         self._search(self.query_one("#hub-words", Input).value)
 
     def _search(self, words: str) -> None:
-        self._say("searching…")
+        self.say("searching…")
         sort = self._sort
         self.off(lambda: self._desk.search(words, sort), self._found, "search")
 
@@ -140,12 +130,13 @@ class HubScreen(ErrandScreen):
         from offtui.hub.wire import Found
 
         if not isinstance(answer, Found):
-            self._fail(answer)
+            self.fail(answer)
             return
-        self._repos, self._first, self._opened = answer.repos, None, None
+        self.leave_repo()
+        self._repos, self._first = answer.repos, None
         self._show_repos(top=True)
-        self._arrange()
-        self._say(hub_rows.found_text(answer, self._sort))
+        self.lay_out()
+        self.say(hub_rows.found_text(answer, self._sort))
         if answer.repos:
             self.query_one("#hub-repos", RowList).focus()
 
@@ -168,7 +159,7 @@ class HubScreen(ErrandScreen):
             case "hub-repos":
                 repos = self._first.model if self._first is not None else self._repos or ()
                 one = repos[message.index]
-                self._open(getattr(one, "repo", None) or getattr(one, "name", ""))
+                self.open_repo(getattr(one, "repo", None) or getattr(one, "name", ""))
             case "hub-offers":
                 self._take(message.index)
             case "hub-jobs":
@@ -176,95 +167,20 @@ class HubScreen(ErrandScreen):
             case _:
                 pass
 
-    def _open(self, repo: str) -> None:
-        self._say(f"opening {repo}…")
-        self.off(lambda: self._desk.open(repo), self._show_opened, "open")
-
-    def _show_opened(self, answer: "Opened | HubFailure") -> None:
-        from offtui.hub.wire import HubFailure
-
-        if isinstance(answer, HubFailure):
-            self._fail(answer)
-            return
-        self._opened, self._planned, self._best = answer, {}, None
-        self._arrange()
-        self._show_offers(top=True)
-        self.query_one("#hub-offers", RowList).focus()
-        here = self._here()
-        if here is None:
-            self._say("the machine is not known yet: a plan comes when a model is loaded")
-            return
-        self._say(f"planning {len(answer.offers)} files for this machine…")
-        self.off(lambda: self._plan_all(answer, here), self._planned_all, "plan")
-
-    def _plan_all(self, opened: "Opened", here: "Here") -> "tuple[Opened, list[Planned]]":
-        """On a thread: each plan is shown when it is made."""
-        worker = cast("Worker[None]", get_current_worker())
-        plans: list[Planned] = []
-        with contextlib.closing(self._desk.plans(opened, here)) as planned:
-            while not worker.is_cancelled and (plan := next(planned, None)) is not None:
-                plans.append(plan)
-                self.whole_app.call_from_thread(self._note_plan, opened, plan)
-        return opened, plans
-
-    def _note_plan(self, opened: "Opened", planned: "Planned") -> None:
-        if self._opened is opened and self.is_mounted:
-            self._planned[planned.offer.name] = planned
-            self._show_offers()
-
-    def _planned_all(self, found: "tuple[Opened, list[Planned]]") -> None:
-        from offtui.models.remote import best, none_fits
-
-        opened, plans = found
-        here = self._here()
-        if self._opened is not opened or not plans:
-            return
-        choice = best(plans)
-        if choice is None:
-            self._say(none_fits(plans, here) if here is not None else "", "$warning")
-            return
-        planned, why = choice
-        self._best = (planned.offer.name, why)
-        names = [offer.name for offer in opened.offers]
-        self._show_offers(at=names.index(planned.offer.name))
-        self._say(f"★ {planned.offer.quant or planned.offer.name}: {why}", "$accent")
-
-    def _show_offers(self, *, top: bool = False, at: int | None = None) -> None:
-        opened = self._opened
-        if opened is None:
-            return
-        head = hub_rows.head_lines(opened.repo, opened.commit, opened.refused)
-        self.query_one("#hub-head", Line).show_lines(head)
-        jobs = hub_rows.jobs_by_offer(self.jobs, opened.repo.name)
-
-        def make(row: int, width: int) -> list[Content]:
-            offer = opened.offers[row]
-            job = jobs.get(offer.name)
-            return hub_rows.offer_lines(
-                offer,
-                self._planned.get(offer.name),
-                width,
-                job=job,
-                is_best=self._best is not None and self._best[0] == offer.name,
-                is_here=job is not None and job.state == "done",
-            )
-
-        self.query_one("#hub-offers", RowList).show(len(opened.offers), make, 0 if top else at)
-
     def action_readme(self) -> None:
         """The README as text."""
         name = self._repo_in_question()
         if name:
-            self._say(f"reading {name}…")
+            self.say(f"reading {name}…")
             self.off(lambda: self._desk.readme(name), lambda text: self._show_readme(name, text), "readme")
 
     def _show_readme(self, name: str, text: "str | HubFailure") -> None:
         if not isinstance(text, str):
-            self._fail(text)
+            self.fail(text)
             return
         from offtui.ui.screens.page import PageScreen
 
-        self._say("")
+        self.say("")
         lines = [Content(line) for line in (text or "There is no README.").split("\n")]
         self.whole_app.push_screen(PageScreen(f"README of {name}", lines))
 
@@ -286,13 +202,21 @@ class HubScreen(ErrandScreen):
             return
         offer: Offer = opened.offers[index]
         job = hub_rows.jobs_by_offer(self.jobs, opened.repo.name).get(offer.name)
-        if job is not None and job.state != "failed":
+        present = opened.present.get(offer.name)
+        if job is not None and job.state not in ("failed", "done"):
             self._turn_job(job)
+        elif offer.kind != "model" and (present or job is not None):
+            self.say("it is here; it belongs to the models beside it and is not loaded alone")
+        elif job is not None and job.state == "done":
+            self._turn_job(job)
+        elif present and Path(present[0]).is_file():
+            self._load(Path(present[0]))
         elif offer.missing:
-            self._say(f"the repository lacks {offer.missing} of its parts", "$error")
+            parts = "part" if offer.missing == 1 else "parts"
+            self.say(f"the repository lacks {offer.missing} {parts} of it", "$error")
         else:
             self._desk.download(opened, offer)
-            self._say("downloading; chatting goes on meanwhile")
+            self.say("downloading; chatting goes on meanwhile")
 
     def action_take_to(self) -> None:
         """Download what is under the cursor into a folder that is asked for."""
@@ -310,7 +234,7 @@ class HubScreen(ErrandScreen):
             if folder:
                 self._folder = folder
                 self._desk.download(opened, offer, folder)
-                self._say(f"downloading into {clean_line(folder, 200)}; chatting goes on meanwhile")
+                self.say(f"downloading into {clean_line(folder, 200)}; chatting goes on meanwhile")
 
         self.whole_app.push_screen(FolderScreen(f"Download {clean_line(offer.name, 100)} into", self._folder), chosen)
 
@@ -319,10 +243,10 @@ class HubScreen(ErrandScreen):
             self._load(Path(job.paths[0]))
         elif job.state in ("running", "queued", "waiting"):
             self._desk.downloads.pause(job.id)
-            self._say("held; what came is kept")
+            self.say("held; what came is kept")
         else:
             self._desk.downloads.resume(job.id)
-            self._say("downloading; chatting goes on meanwhile")
+            self.say("downloading; chatting goes on meanwhile")
 
     def action_hold(self) -> None:
         """Hold the download under the cursor, or go on with it."""
@@ -335,7 +259,7 @@ class HubScreen(ErrandScreen):
         job = self._job_in_question()
         if job is not None:
             self._desk.downloads.cancel(job.id)
-            self._say("removed from the list" if job.state == "done" else "given up; what came is deleted")
+            self.say("removed from the list" if job.state == "done" else "given up; what came is deleted")
 
     def _job_in_question(self) -> "Job | None":
         rows = self.query_one("#hub-jobs", RowList)
@@ -354,17 +278,18 @@ class HubScreen(ErrandScreen):
         was_done = {job.id for job in before if job.state == "done"}
         for job in after:
             if job.state == "done" and job.id not in was_done and before:
-                self._say(f"{job.name.rpartition('/')[2]} is here and checked; Enter loads it", "$success")
-        self._arrange()
-        self._show_offers()
+                self.say(f"{job.name.rpartition('/')[2]} is here and checked; Enter loads it", "$success")
+        self.lay_out()
+        self.show_offers()
 
     # Leaving
 
     def action_back(self) -> None:
         """From a repository to the list, from there away."""
         if self._opened is not None and not self.query_one("#hub-words", Input).has_focus:
-            self._opened = None
-            self._arrange()
+            self.leave_repo()
+            self.say("")
+            self.lay_out()
             self.query_one("#hub-repos", RowList).focus()
         else:
             self.action_leave()
@@ -375,7 +300,8 @@ class HubScreen(ErrandScreen):
 
     # Drawing
 
-    def _arrange(self) -> None:
+    def lay_out(self) -> None:
+        """Show what there is now: two columns or one, the downloads, the keys."""
         if not self.is_mounted:
             return
         wide = self.size.width >= NARROW
@@ -383,13 +309,9 @@ class HubScreen(ErrandScreen):
         self.query_one("#hub-repo").display = self._opened is not None
         rows, jobs = self.query_one("#hub-jobs", RowList), self.jobs
         rows.display = bool(jobs)
+        rows.border_title, is_short = hub_rows.jobs_title(jobs)
+        rows.set_class(is_short, "-short")
         rows.styles.height = min(len(jobs), JOBS) + 1
         rows.show(len(jobs), lambda row, width: hub_rows.job_lines(jobs[row], width))
         focus = next((id for id in ("hub-words", "hub-jobs") if self.query_one(f"#{id}").has_focus), "")
         self.query_one("#hub-keys", Line).show(hub_rows.keys_line(focus, self._opened is not None, self._sort))
-
-    def _say(self, text: str, style: str = "$quiet") -> None:
-        self.query_one("#hub-note", Line).show(Content.styled(text, style))
-
-    def _fail(self, failure: "HubFailure") -> None:
-        self._say(f"{failure.message} {failure.advice}".strip(), "$error")
