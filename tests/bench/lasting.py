@@ -69,10 +69,16 @@ def _spec(model: Path, layers: int, endpoint: str) -> LoadSpec:
 
 
 def _memory(state: SessionState) -> tuple[int, int]:
-    """Bytes of this process and of the session's worker, at rest."""
+    """Bytes of this process and of the session's worker, at rest; of the worker without what is mapped and shared."""
     time.sleep(0.5)
     workers = [p for p in psutil.Process().children(recursive=True) if _is_worker(p)]
-    return psutil.Process().memory_info().rss, max(p.memory_info().rss for p in workers)
+    return psutil.Process().memory_info().rss, max(_own(p) for p in workers)
+
+
+def _own(process: psutil.Process) -> int:
+    """Weights and copies of the KV cache are not among it: those grow with the answer, and the parent counts them."""
+    info = process.memory_info()
+    return info.rss - info.shared
 
 
 def _is_worker(process: psutil.Process) -> bool:

@@ -31,8 +31,8 @@ QUICK = Deadlines(
 )
 """Short for what is provoked to stall; a handshake takes as long as an interpreter takes to start."""
 
-COUNT = 60
-"""Pieces of a slow answer of the fake worker's."""
+COUNT = 200
+"""Pieces of a slow answer of the fake worker's: what is to happen in its middle has two seconds."""
 WHOLE = "".join(f"word{i} " for i in range(COUNT))
 SLOW = ("--pause", "0.01", "--pieces", str(COUNT))
 

@@ -10,7 +10,9 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from offtui.engine import handover
 from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStep, MoveStepped, WorkerRetired
+from offtui.engine.parcel import Parcel, parcel
 from offtui.engine.state import Phase, SessionState, WorkerEnded
 from offtui.protocol.events import (
     Hello,
@@ -25,7 +27,7 @@ from offtui.protocol.events import (
     TurnStarted,
 )
 from offtui.protocol.spec import LoadSpec, Message, Sampling
-from tests.engine.harness import FAKE, QUICK, SLOW, WHOLE, Harness, Start, caches, children, until
+from tests.engine.harness import FAKE, PATIENT, QUICK, SLOW, WHOLE, Harness, Start, caches, children, until
 
 
 def always(_state: SessionState, spec: LoadSpec, _used: object) -> LoadSpec | None:
@@ -47,32 +49,90 @@ def up(layers: int) -> Callable[[SessionState], object]:
     return is_up
 
 
+ENDLESS = ("--pause", "0.02", "--pieces", "20000")
+"""However slow the machine, the answer has not ended before the move."""
+
+
 def answering(start: Start, *args: str, **options: object) -> Harness:
-    """A session in the middle of an answer, 4 layers offloaded."""
-    life = start(*SLOW, *args, **options)
+    """A session in the middle of an answer that does not end by itself, 4 layers offloaded."""
+    life = start(*ENDLESS, *args, **options)
     life.load("good.gguf", n_gpu_layers=4)
     life.ask()
     life.wait_for(Piece, 3)
     return life
 
 
+def goes_on_and_stops(life: Harness) -> None:
+    """The answer goes on, without a gap; it has not ended before it is stopped."""
+    before = len(life.of(Piece))
+    life.wait(lambda _: len(life.of(Piece)) >= before + 2)
+    life.session.stop()
+    life.wait_for(TurnEnded)
+    assert life.text() == "".join(f"word{number} " for number in range(len(life.of(Piece))))
+    assert (len(life.of(TurnStarted)), len(life.of(TurnEnded)), life.of(TurnFailed)) == (1, 1, [])
+    assert life.of(TurnEnded)[0].stop == "cancelled"
+
+
 @OVERLAPS
 def test_an_answer_moves_four_times_and_is_whole(start: Start, overlap: object) -> None:
-    # slow enough that the next worker is up before the answer ends, on a busy machine too
-    life = answering(start, "--pause", "0.05", spare=True, overlap=overlap)
+    life = answering(start, spare=True, overlap=overlap)
     for number, layers in enumerate((0, 13, 7, 2), 1):
         want(life, layers)
         life.wait(up(layers))
         life.wait_for(TurnResumed, number)
         before = len(life.of(Piece))
         life.wait(lambda _, least=before + 2: len(life.of(Piece)) >= least)
+    goes_on_and_stops(life)
     assert life.wait_phase(Phase.READY).last_timings
-    assert life.text() == WHOLE
-    assert len(life.of(TurnStarted)) == len(life.of(TurnEnded)) == 1
     assert [moved.tokens > 0 and not moved.why for moved in moves(life)] == [True] * 4
     assert all(resumed.kept_tokens == resumed.total_tokens for resumed in life.of(TurnResumed))
     assert not life.of(WorkerEnded)
     assert life.state.epoch == 5
+
+
+@pytest.mark.parametrize("end", ["moves", "esc", "another wish", "fails", "close"])
+def test_memory_made_ready_for_a_cache_is_used_or_given_back(
+    start: Start, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Workers keep it mapped, used or not: it is cut before it is closed."""
+    monkeypatch.setattr(handover, "RESERVE_FROM", 1)
+    made: list[Parcel] = []
+    cut: list[Parcel] = []
+    monkeypatch.setattr(handover, "parcel", lambda *args: made.append(parcel(*args)) or made[-1])
+    monkeypatch.setattr(Parcel, "cut", lambda self: cut.append(self) or os.ftruncate(self.descriptor, 0))
+    before = caches()
+    life = answering(
+        start, *("--do-layers", "7:progress:unsupported", "--do-layers", "8:progress:stall"), overlap=always
+    )
+    want(life, {"fails": 7, "esc": 8}.get(end, 9))
+    life.wait(lambda s: (s.move is not None and s.move.progress is not None) or s.moved is not None)
+    assert len(made) == 1
+    if end == "moves":
+        state = life.wait(up(9))
+        assert (state.moved.tokens > 0, state.moved.why, cut) == (True, "", [])
+    elif end == "esc":
+        life.session.stop()
+    elif end == "another wish":
+        want(life, 3)
+        assert life.wait(up(3)).moved.tokens > 0
+    if end != "close":
+        life.wait_for(MoveEnded)
+        goes_on_and_stops(life)
+    life.session.close()
+    assert caches() == before
+    assert all(memory.descriptor < 0 for memory in made)
+    if end in ("esc", "fails"):
+        assert cut == made
+
+
+def test_the_time_for_restoring_is_not_that_of_the_load_after_it_failed(start: Start) -> None:
+    """The old one's load, which takes longer, has its own."""
+    orders = ("--do-layers", "9:restore:kill", "--do-layers", "4:progress:slow")
+    life = answering(start, *orders, overlap=None, deadlines=replace(PATIENT, restore=2.0))
+    want(life, 9)
+    life.wait_for(MoveFailed)
+    assert life.wait(up(4)).failure is not None
+    goes_on_and_stops(life)
 
 
 def moves(life: Harness) -> list:
@@ -131,8 +191,7 @@ def test_types_that_differ_are_evaluated_again_and_it_is_said_why(start: Start) 
     want(life, 9, type_k="q8_0", type_v="q8_0")
     state = life.wait(up(9))
     assert "q8_0/q8_0" in state.moved.why
-    assert life.wait_phase(Phase.READY)
-    assert life.text() == WHOLE
+    goes_on_and_stops(life)
     assert life.of(TurnResumed)[0].kept_tokens == 0
 
 
@@ -151,8 +210,7 @@ def test_a_load_that_fails_leaves_or_brings_back_the_old_one(start: Start, overl
     if "oom" in order:
         assert state.failure.kind == "out_of_memory"
         assert "5121.50 MiB" in state.failure.evidence or "5370281984" in state.failure.evidence
-    life.wait_for(TurnEnded)
-    assert life.text() == WHOLE
+    goes_on_and_stops(life)
     assert not life.of(LoadFailed)
     assert not life.of(TurnFailed)
     life.wait_phase(Phase.READY)
@@ -169,29 +227,13 @@ def test_a_worker_that_fails_at_the_hand_over_loses_nothing(start: Start, overla
     want(life, 9)
     life.wait_for(MoveEnded)
     assert life.wait(up(4)).failure is not None
-    life.wait_for(TurnEnded)
-    assert life.text() == WHOLE
-
-
-ENDLESS = ("--pause", "0.02", "--pieces", "5000")
-"""However slow the machine, the answer has not ended before the move."""
-
-
-def goes_on_and_stops(life: Harness) -> None:
-    """The answer goes on, without a gap; when it is stopped nothing stays in this process."""
-    before = len(life.of(Piece))
-    life.wait(lambda _: len(life.of(Piece)) >= before + 2)
-    life.session.stop()
-    life.wait_for(TurnEnded)
-    assert life.text() == "".join(f"word{number} " for number in range(len(life.of(Piece))))
-    assert (len(life.of(TurnStarted)), life.of(TurnFailed)) == (1, [])
-    life.session.close()
+    goes_on_and_stops(life)
 
 
 def test_where_the_device_fails_the_one_beside_at_the_hand_over_its_cache_goes_the_other_way(start: Start) -> None:
     """Restored in place then, from what is saved already; nothing is saved twice, and nothing stays in memory."""
     before = caches()
-    life = answering(start, *ENDLESS, "--do-layers", "9:restore:rpc_unreachable", overlap=always)
+    life = answering(start, "--do-layers", "9:restore:rpc_unreachable", overlap=always)
     want(life, 9)
     life.wait_for(TurnPaused)
     life.wait(lambda s: s.move is None)
@@ -201,6 +243,7 @@ def test_where_the_device_fails_the_one_beside_at_the_hand_over_its_cache_goes_t
     assert state.moved.tokens > 0
     assert [stepped.step for stepped in life.of(MoveStepped)].count(MoveStep.SAVING) == 1
     goes_on_and_stops(life)
+    life.session.close()
     assert caches() == before
 
 
@@ -212,12 +255,13 @@ def test_one_beside_that_dies_while_the_old_one_hands_over_leaves_it_answering(
     """The old worker halts and saves at its own pace: what becomes of the move is decided when it has."""
     before = caches()
     orders = ("--do-layers", f"4:{old}:slow", "--do-layers", f"9:ready:{kind}")
-    life = answering(start, *ENDLESS, *orders, overlap=always)
+    life = answering(start, *orders, overlap=always)
     want(life, 9)
     life.wait_for(MoveEnded)
     state = life.wait(lambda s: s.move is None)
     assert state.moved.failure is not None
     goes_on_and_stops(life)
+    life.session.close()
     assert caches() == before
 
 
@@ -232,8 +276,7 @@ def test_an_old_worker_that_does_not_hand_over_its_cache_in_time_costs_only_the_
     state = life.wait(up(9))
     assert "in time" in state.moved.why
     assert (state.moved.tokens, state.failure) == (0, None)
-    life.wait_for(TurnEnded)
-    assert life.text() == WHOLE
+    goes_on_and_stops(life)
     assert life.of(TurnResumed)[0].kept_tokens == 0
 
 
@@ -258,8 +301,7 @@ def test_wanting_back_what_still_hands_over_its_cache_keeps_it(start: Start) -> 
     life.session.want(origin)
     state = life.wait(lambda s: s.move is None)
     assert (state.epoch, state.wanted) == (1, origin)
-    life.wait_for(TurnEnded)
-    assert life.text() == WHOLE
+    goes_on_and_stops(life)
     assert len(life.of(Loaded)) == 1
 
 
@@ -298,8 +340,7 @@ def test_ten_wishes_while_one_loads_make_one_more_load(start: Start, overlap: ob
     for layers in range(10):
         want(life, layers)
     life.wait(up(9))
-    life.wait_for(TurnEnded)
-    assert life.text() == WHOLE
+    goes_on_and_stops(life)
     assert len(life.of(Loaded)) <= 3
     assert life.state.wanted.n_gpu_layers == 9
 
@@ -313,9 +354,7 @@ def test_esc_gives_up_the_load_and_the_answer_goes_on(start: Start, overlap: obj
     life.wait_for(MoveEnded)
     life.wait(up(4))
     assert life.state.moved.failure.kind == "cancelled"
-    life.wait_for(TurnEnded)
-    assert life.of(TurnEnded)[0].stop == "end"
-    assert life.text() == WHOLE
+    goes_on_and_stops(life)
 
 
 def test_a_second_esc_stops_the_answer(start: Start) -> None:
@@ -349,8 +388,7 @@ def test_wanting_back_what_is_up_ends_the_move(start: Start) -> None:
     life.wait_for(MoveBegan)
     life.session.want(origin)
     life.wait(up(4))
-    life.wait_for(TurnEnded)
-    assert life.text() == WHOLE
+    goes_on_and_stops(life)
     assert len(life.of(Loaded)) == 1
 
 
@@ -381,7 +419,10 @@ def test_forty_moves_leave_no_process_and_no_descriptor(start: Start) -> None:
 
 
 def test_a_broken_off_answer_is_resumed_by_evaluating_again(start: Start) -> None:
-    life = answering(start)
+    life = start(*SLOW)
+    life.load("good.gguf", n_gpu_layers=4)
+    life.ask()
+    life.wait_for(Piece, 3)
     os.kill(life.of(Hello)[0].pid, 9)
     life.wait_phase(Phase.CRASHED)
     life.wait(lambda s: not s.has_worker)

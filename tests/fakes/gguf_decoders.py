@@ -173,6 +173,11 @@ def bench_half() -> Shape:
     return decoder("llama", 24, 896, 14, 2, 64, 4864, 151936, 32768, tied=True, **_Q4)
 
 
+def half_varied() -> Shape:
+    """``bench_half`` whose greedy answers wander through a vocabulary of 8k."""
+    return decoder("llama", 24, 896, 14, 2, 64, 4864, 8000, 32768, tied=True, base=Q.Q8_0, more=Q.Q8_0, out=Q.Q8_0)
+
+
 def tiny_wide() -> Shape:
     """Few weights, and a KV cache of two MiB per token in f32: 16 layers of 64 heads, none of them shared."""
     return decoder("llama", 16, 64, 64, 64, 256, 64, 8000, 32768, tied=True, **_Q4)

@@ -53,6 +53,7 @@ from offtui.protocol.requests import (
     Quit,
     ReadHeader,
     Request,
+    Reserve,
     RestoreState,
     Resume,
     SaveState,
@@ -141,6 +142,9 @@ class Worker:
                     sys.exit(0)
             if isinstance(request, KeepCheckpoint):
                 self.copies.append(self.descriptors.pop(0))
+                continue
+            if isinstance(request, Reserve):
+                os.close(self.descriptors.pop(0))
                 continue
             self.requests.append(request)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offtui.engine import handover
 from offtui.engine.moves import MoveEnded
 from offtui.engine.overlap import beside
 from offtui.engine.session import Session
@@ -83,10 +84,20 @@ def unmoved(start: Callable[..., Life], spec: LoadSpec, sampling: Sampling) -> s
     return life.text()
 
 
-@pytest.mark.parametrize("overlap", [beside, None], ids=["beside", "in place"])
+@pytest.mark.parametrize(
+    ("overlap", "reserve_from"),
+    [(beside, handover.RESERVE_FROM), (beside, 1), (None, 1)],
+    ids=["beside", "beside, memory made ready", "in place"],
+)
 def test_a_long_answer_moved_four_times_equals_the_unmoved_one(
-    start: Callable[..., Life], varied_model: Path, device: RunningDevice, overlap: object
+    start: Callable[..., Life],
+    varied_model: Path,
+    device: RunningDevice,
+    monkeypatch: pytest.MonkeyPatch,
+    overlap: object,
+    reserve_from: int,
 ) -> None:
+    monkeypatch.setattr(handover, "RESERVE_FROM", reserve_from)
     sampling = Sampling(temperature=0.0, max_tokens=4000)
     wanted = unmoved(start, spec_of(varied_model, 0, device), sampling)
     life = start(overlap)

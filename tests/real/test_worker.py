@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from offtui.protocol.events import HeaderRead, Hello, Loaded, LoadFailed, Piece, TurnEnded, TurnFailed, TurnStarted
 from offtui.protocol.requests import Cancel, Generate, Load, Quit, ReadHeader
@@ -263,6 +264,19 @@ def test_a_busy_device_is_said(tiny_model: Path) -> None:
         spec = spec_of(tiny_model, n_gpu_layers=2, rpc=(own.endpoint,))
         loaded(first, spec)
         assert failure(spec).failure.kind == "rpc_busy"
+
+
+def test_of_several_devices_one_that_is_gone_can_be_left_out(tiny_model: Path, device: RunningDevice) -> None:
+    with RunningDevice() as own:
+        gone = own.endpoint
+    spec = spec_of(tiny_model, n_gpu_layers=13, rpc=(gone, device.endpoint))
+    assert failure(spec).failure.kind == "rpc_unreachable"
+    with WorkerClient() as worker:
+        event = loaded(worker, replace(spec, rpc_as_found=True))
+        assert event.spec.rpc == (device.endpoint,)
+        assert event.layers.got == 13
+        assert any(gone in notice for notice in event.notices)
+        assert not any(device.endpoint in notice for notice in event.notices)
 
 
 @pytest.mark.parametrize("layers", [-1, 14, 99])

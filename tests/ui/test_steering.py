@@ -88,11 +88,11 @@ def fails(made: Steering, engine: Wishes, kind: FailureKind, good: LoadSpec | No
 def test_a_device_that_is_lost_is_done_without_first(tmp_path: Path) -> None:
     model = tmp_path / "big.gguf"
     model.touch()
-    made, engine = steering(rpc=("h:1", "i:2"), model=str(model))
+    made, engine = steering(rpc=("h:1",), model=str(model))
     good = comes_up(made, engine)
     fails(made, engine, "device_lost", good)
     assert made.way_back_name() == "big without RPC devices"
-    assert made.other_ways == "/rpc h:1 i:2 tries with the device again."
+    assert made.other_ways == "/rpc h:1 tries with the device again."
     assert made.way_on() == " without the RPC device"
     made.go_on(7, 8)
     assert (engine.wanted[-1].rpc, engine.wanted[-1].n_ctx, engine.gone_on) == ((), good.n_ctx, [(7, 8)])
@@ -100,6 +100,28 @@ def test_a_device_that_is_lost_is_done_without_first(tmp_path: Path) -> None:
     assert (made.way_on(), made.other_ways) == ("", "")
     made.set("set.rpc", "h:1")
     assert (engine.wanted[-1].rpc, engine.wanted[-1].n_gpu_layers) == (("h:1",), None)
+
+
+def test_of_several_devices_those_that_answer_stay(tmp_path: Path) -> None:
+    model = tmp_path / "big.gguf"
+    model.touch()
+    made, engine = steering(rpc=("h:1", "i:2"), model=str(model))
+    good = comes_up(made, engine)
+    fails(made, engine, "device_lost", good)
+    assert made.way_back_name() == "big with the RPC devices that answer"
+    assert made.other_ways == "/rpc h:1 i:2 tries with all of them again."
+    assert made.way_on() == " with the RPC devices that answer"
+    made.go_on(7, 8)
+    wanted = engine.wanted[-1]
+    assert (wanted.rpc, wanted.rpc_as_found, wanted.n_gpu_layers, wanted.n_ctx) == (("h:1", "i:2"), True, None, 8192)
+    comes_up(made, engine)
+    fails(made, engine, "device_lost", good)  # the other one too
+    assert made.way_back_name() == "big with the RPC devices that answer"
+    made.go_back()
+    fails(made, engine, "device_lost", good)  # and it does not come up either
+    assert made.way_back_name() == "big without RPC devices"
+    made.set("set.rpc", "h:1 i:2")
+    assert not engine.wanted[-1].rpc_as_found
 
 
 def test_an_answer_goes_on_as_before_where_no_device_was_lost() -> None:
@@ -118,6 +140,22 @@ def test_a_file_that_is_missing_is_not_offered_again() -> None:
     assert engine.wanted[-1].rpc == ("h:1",)
     fails(made, engine, "rpc_unreachable")
     assert made.way_back_name() == "the guide without RPC devices"
+
+
+def test_a_file_that_was_missing_is_offered_again_once_it_is_there(tmp_path: Path) -> None:
+    model = tmp_path / "big.gguf"
+    made, engine = steering(model=str(model))
+    fails(made, engine, "not_found")
+    assert made.way_back_name() == "the guide"
+    model.write_bytes(b"half of it")
+    assert made.way_back_name() == "big"
+    made.go_back()
+    fails(made, engine, "truncated")
+    assert made.way_back_name() == "the guide"
+    model.write_bytes(b"the whole of it")
+    assert made.way_back_name() == "big"
+    made.go_back()
+    assert engine.wanted[-1].model == str(model)
 
 
 def test_what_failed_for_want_of_memory_can_be_fitted_until_something_is_up() -> None:

@@ -9,6 +9,7 @@ from offtui.protocol.carry import Layout, Manifest, pack_tokens
 from offtui.protocol.events import Checkpointed, StateSaved
 from offtui.worker import carry, checkpoints
 from offtui.worker.checkpoints import LEAST_TOKENS, SHARE, Checkpoints
+from offtui.worker.shared import Shared
 
 LAYOUT = Layout(
     path="m", file_bytes=1, mtime_ns=0, llama_cpp="0", type_k="f16", type_v="f16", flash_attn=True, swa_full=False
@@ -30,9 +31,9 @@ class Scene:
         monkeypatch.setattr(carry, "size_of", lambda _: self.size)
         monkeypatch.setattr(carry, "save", self._save)
 
-    def _save(self, sequence: Any, descriptor: int) -> StateSaved:
+    def _save(self, sequence: Any, memory: Shared, share_more: float) -> StateSaved:
         self.now += self.cost
-        os.ftruncate(descriptor, self.size)
+        os.ftruncate(memory.descriptor, self.size)
         tokens = pack_tokens(range(sequence.n_past))
         manifest = Manifest(layout=LAYOUT, n_ctx=9, size=self.size, tokens=tokens) if self.can else None
         return StateSaved(manifest, self.cost)

@@ -3,15 +3,45 @@
 Steps of a move, which ``mover`` puts in order. Nothing here blocks.
 """
 
+import contextlib
+import os
+from typing import Final
+
 from offtui import paths
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.moves import MoveStep, MoveStepped
 from offtui.engine.parcel import parcel
-from offtui.engine.transfer import Host, Transfer, cache_size
+from offtui.engine.transfer import Host, Transfer, cache_size, expected_size
 from offtui.errors import ProtocolError
+from offtui.memory import ram_available
 from offtui.protocol.events import StateSaved, TurnPaused
-from offtui.protocol.requests import Pause, RestoreState, SaveState
+from offtui.protocol.requests import Pause, Reserve, RestoreState, SaveState
 from offtui.text import clean_line
+from offtui.units import MIB
+
+RESERVE_FROM: Final = 64 * MIB
+"""Bytes of a cache whose memory is made ready before the answer halts; a smaller one takes no time that is noticed."""
+RESERVE_SHARE: Final = 1 / 4
+"""Of the RAM that is available, at most, while two workers are loaded."""
+
+
+def reserve(host: Host, move: Transfer) -> None:
+    """While the answer goes on: take the memory for its cache, and have the old worker put pages into it."""
+    size = expected_size(move.origin, host.state.n_past)
+    if host.worker is None or not RESERVE_FROM <= size <= ram_available() * RESERVE_SHARE:
+        return
+    with contextlib.suppress(OSError):  # without it the answer halts for longer
+        move.parcel = parcel(size, paths.state_dir())
+        os.ftruncate(move.parcel.descriptor, size)
+        move.reserved = size
+        host.send(host.worker, Reserve(size, to_write=True), move.parcel.descriptor)
+
+
+def announce(host: Host, move: Transfer, child: Child) -> None:
+    """Likewise the next worker, which will read it."""
+    if move.reserved and move.parcel is not None:
+        with contextlib.suppress(OSError):
+            host.send(child, Reserve(move.reserved, to_write=False), move.parcel.descriptor)
 
 
 def ask_for_cache(host: Host, move: Transfer, deadlines: Deadlines, now: float) -> bool:
@@ -23,12 +53,15 @@ def ask_for_cache(host: Host, move: Transfer, deadlines: Deadlines, now: float) 
     if worker is None:
         return True  # its end is on the way
     if turn is None and host.state.n_past == 0:
+        move.close()
         return False
     if turn is not None:
         host.send(worker, Pause(turn.turn))
-    move.close()
     try:
-        move.parcel = parcel(size, paths.state_dir())
+        if move.parcel is None or not move.reserved:
+            move.close()
+            move.parcel = parcel(size, paths.state_dir())
+        move.reserved = 0
         host.send(worker, SaveState(), move.parcel.descriptor)
     except OSError as error:
         move.close()

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
 from offtui.engine.ending import Stage
-from offtui.engine.handover import ask_for_cache, give_cache, note
+from offtui.engine.handover import announce, ask_for_cache, give_cache, note, reserve
 from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStep, MoveStepped, Progress
 from offtui.engine.overlap import same_model
+from offtui.engine.slots import Slots
 from offtui.engine.transfer import CANCELLED, Host, Overlap, Transfer, outcome, to_await
 from offtui.engine.waiting import stall
 from offtui.protocol.events import (
@@ -42,12 +43,7 @@ class Mover:
         self._overlap = overlap
         self._deadlines = deadlines
         self._transfer: Transfer | None = None
-        self._slots: tuple[str, ...] = ()
-        """RPC addresses that the session's worker uses."""
-        self._left: set[str] = set()
-        """RPC addresses that workers of this session have used."""
-        self._no_slots: set[tuple[str, ...]] = set()
-        """Addresses at which nobody answered a second worker."""
+        self._slots = Slots()
 
     @property
     def active(self) -> bool:
@@ -76,14 +72,15 @@ class Mover:
         """Move what is up to ``spec``, which is of the same model."""
         state = self._host.state
         assert state.loaded is not None
-        beside = self._overlap(state, spec, self._slots) if self._overlap is not None else None
-        if beside is not None and beside.rpc in self._no_slots:
+        beside = self._overlap(state, spec, self._slots.used) if self._overlap is not None else None
+        if beside is not None and self._slots.are_none(beside.rpc):
             beside = None
         self._transfer = move = Transfer(state.loaded, spec, MoveStep.BESIDE, beside=beside)
         self._host.tell(MoveBegan(spec, beside is not None))
         if beside is None:
             self._save(move, now)
         else:
+            reserve(self._host, move)
             self._load_beside(move, now)
 
     def want_instead(self, spec: LoadSpec, now: float) -> bool:
@@ -95,6 +92,7 @@ class Mover:
             return True
         if move.step is MoveStep.BESIDE:
             self._end_beside(move, now)
+            move.close()
             self._transfer = None
             if same_model(move.origin, spec) and spec != move.origin.spec:
                 self.begin(spec, now)
@@ -173,9 +171,7 @@ class Mover:
 
     def loading(self, spec: LoadSpec) -> Load:
         """The request with which the session's next worker loads ``spec``."""
-        left = tuple(slot for slot in spec.rpc if slot in self._left)
-        self._slots = spec.rpc
-        self._left.update(spec.rpc)
+        left, self._slots.used = self._slots.lend(spec.rpc), spec.rpc
         move = self._transfer
         if move is None:
             return Load(spec, left=left)
@@ -190,7 +186,7 @@ class Mover:
             self._transfer = None
             move.close()
             return False
-        move.failure, move.step = failure, MoveStep.LOADING
+        move.failure, move.step, move.due = failure, MoveStep.LOADING, None
         self._host.tell(MoveFailed(failure))
         self._host.tell(MoveStepped(MoveStep.LOADING))
         self._host.load_next(move.origin.spec)
@@ -261,9 +257,9 @@ class Mover:
             return
         if move.child.hello is not None:
             move.due = now + self._deadlines.load_stall
-        left = tuple(slot for slot in move.beside.rpc if slot in self._left)
-        self._left.update(move.beside.rpc)
+        left = self._slots.lend(move.beside.rpc)
         self._host.send(move.child, Load(move.beside, move.origin.flash_attn, left=left))
+        announce(self._host, move, move.child)
         self._host.crew.keep_a_spare(now)
 
     def _save(self, move: Transfer, now: float) -> None:
@@ -314,7 +310,7 @@ class Mover:
         host = self._host
         old = host.take_over(child)
         move.child = None
-        self._slots = move.beside.rpc
+        self._slots.used = move.beside.rpc
         host.tell(HandedOver(host.state.epoch + 1))
         host.tell(clean_event(child.hello))
         host.tell(loaded)
@@ -341,7 +337,7 @@ class Mover:
         if failure.kind in ("rpc_busy", "rpc_unreachable", "rpc_mismatch") and move.beside is not None:
             # The device has no second slot after all: the load takes the old one's place.
             if move.beside.rpc != move.target.rpc:
-                self._no_slots.add(move.beside.rpc)
+                self._slots.note_none(move.beside.rpc)
             move.beside = None
             self._host.tell(MoveBegan(move.target, False))
             if move.step is MoveStep.BESIDE:

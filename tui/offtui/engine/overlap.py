@@ -43,7 +43,7 @@ def beside(state: SessionState, spec: LoadSpec, used: Sequence[str]) -> LoadSpec
     slots = free_slots(spec.rpc, used)
     if slots is None or not both_fit(loaded, state.memory, spec, ram_available()):
         return None
-    return replace(spec, rpc=slots)
+    return replace(spec, rpc=slots, rpc_as_found=False)  # what has no second slot is not to be left out
 
 
 def both_fit(loaded: Loaded, memory: Sequence[DeviceFacts], spec: LoadSpec, ram_available: int) -> bool:

@@ -25,6 +25,10 @@ class Parcel:
         self.descriptor = descriptor
         self.manifest: Manifest | None = None
 
+    def cut(self) -> None:
+        """Give the memory back though workers have it mapped, none of which may be using it."""
+        os.ftruncate(self.descriptor, 0)
+
     def close(self) -> None:
         """Give the memory back, when the workers have closed theirs too. May be called again."""
         if self.descriptor >= 0:

@@ -87,6 +87,8 @@ class Transfer:
     """Of what that worker died while the old one was saving."""
     paused: TurnPaused | None = None
     parcel: Parcel | None = None
+    reserved: int = 0
+    """Bytes of it that are made ready before it is used."""
     saved: StateSaved | None = None
     why: str = ""
     failure: Failure | None = None
@@ -101,14 +103,22 @@ class Transfer:
     def close(self) -> None:
         """Give the saved cache's memory back."""
         if self.parcel is not None:
+            if self.reserved:
+                self.parcel.cut()  # a worker that is not asked to use it keeps it mapped
             self.parcel.close()
-            self.parcel = None
+            self.parcel, self.reserved = None, 0
 
 
 def cache_size(loaded: Loaded, n_past: int) -> int:
     """Bytes that the tokens of a cache take, about; a sliding window is full early."""
     whole = sum(row.kv for row in loaded.devices)
     return int(whole * max(0.25, min(1.0, n_past / loaded.n_ctx)))
+
+
+def expected_size(loaded: Loaded, n_past: int) -> int:
+    """Likewise, without what a sliding window may add, and with some tokens that are yet to come."""
+    whole = sum(row.kv for row in loaded.devices)
+    return int(whole * min(1.0, 1.05 * n_past / loaded.n_ctx))
 
 
 def outcome(move: Transfer, restored: StateRestored | None = None) -> Moved:

@@ -60,6 +60,19 @@ class Resume(_Request, frozen=True, tag="resume"):
     """Tokens of the answer that were told of since, packed; their text is not sent again."""
 
 
+class Reserve(_Request, frozen=True, tag="reserve"):
+    """Make the file descriptor that comes along ready for the ``SaveState`` or ``RestoreState`` with the same file.
+
+    Not answered, and done beside everything else. The file is as long as it says; where its owner cuts it, the memory
+    is given back.
+    """
+
+    size: int
+    """Bytes."""
+    to_write: bool
+    """For ``SaveState``."""
+
+
 class SaveState(_Request, frozen=True, tag="save_state"):
     """Write the KV cache to the file descriptor that comes along; answered by ``StateSaved``."""
 
@@ -111,6 +124,7 @@ Request = (
     | Generate
     | Pause
     | Resume
+    | Reserve
     | SaveState
     | RestoreState
     | KeepCheckpoint
@@ -120,5 +134,5 @@ Request = (
     | Quit
 )
 
-WITH_DESCRIPTOR = (SaveState, RestoreState, KeepCheckpoint)
+WITH_DESCRIPTOR = (Reserve, SaveState, RestoreState, KeepCheckpoint)
 """Requests whose frame carries one file descriptor (SCM_RIGHTS), in the order of the frames."""

@@ -45,6 +45,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Shares of the layers per device; empty: by free memory, as llama.cpp does."""
     rpc: tuple[str, ...] = ()
     """RPC devices, ``host:port`` each."""
+    rpc_as_found: bool = False
+    """Those of them that do not answer are left out; otherwise the load fails."""
     on_cpu: tuple[str, ...] = ()
     """Patterns of tensors that stay in RAM whatever their layer (``tensor_buft_overrides``)."""
 

@@ -93,7 +93,7 @@ class Settings(msgspec.Struct, frozen=True):
         """Addresses of RPC devices, or ``none``; the layers are chosen anew."""
         named = () if text in ("none", "off") else text.replace(",", " ").split()
         rpc = tuple(dict.fromkeys(parse_endpoint(name) for name in named))
-        return self._load(rpc=rpc, n_gpu_layers=None, tensor_split=())
+        return self._load(rpc=rpc, rpc_as_found=False, n_gpu_layers=None, tensor_split=())
 
     def _load(self, **changes: object) -> "Settings":
         return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, **changes))

@@ -19,6 +19,7 @@ from offtui.ui import wording
 from offtui.ui.ports import Engine, Memory
 from offtui.ui.price import price_text
 from offtui.ui.settings import Settings, model_path, parse_layers
+from offtui.ui.ways import OF_DEVICES, OF_FILES, Stamp, is_cancelled, is_of_file, is_same, stamp
 
 if TYPE_CHECKING:
     from offtui.planner.view import PlanView
@@ -38,8 +39,8 @@ class Steering:
         self._last_good: LoadSpec | None = None
         self._came_up = False
         """What was wanted last has been loaded since, whatever became of it."""
-        self._failed: list[LoadSpec] = []
-        """Loads that failed since the last that did not."""
+        self._failed: list[tuple[LoadSpec, Stamp]] = []
+        """Loads that failed since the last that did not, and what their files were then."""
         self._target: LoadSpec | None = None
         """Of the last move."""
         self._is_fallback = False
@@ -86,8 +87,8 @@ class Steering:
         if state.phase in (Phase.READY, Phase.GENERATING) and state.move is None:
             self._came_up = True
             self._failed.clear()
-        elif state.phase is Phase.CRASHED and not self._came_up and not _is_cancelled(state):
-            self._failed.append(self.settings.spec)
+        elif state.phase is Phase.CRASHED and not self._came_up and not is_cancelled(state):
+            self._failed.append((self.settings.spec, stamp(self.settings.spec.model)))
 
     @property
     def can_fit(self) -> bool:
@@ -191,16 +192,23 @@ class Steering:
         name = "the guide" if spec.model == str(paths.guide_model()) else wording.file_name(spec.model)
         if self.settings.spec.rpc and not spec.rpc:
             return f"{name} without RPC devices"
+        if spec.rpc_as_found:
+            return f"{name} with the RPC devices that answer"
         return name if spec.n_gpu_layers is None else f"{name} with {spec.n_gpu_layers} layers"
 
     def _way_back(self) -> LoadSpec:
         """What worked last, what is wanted without other machines, the guide: the first that may succeed.
 
-        Where a device was lost, without it first; what is no file any more, or has failed, is left out.
+        Where a device was lost, without it first; what is no file any more, or has failed, is left out. Where a file
+        was at fault that is another one now, it is tried once more.
         """
-        last, alone = self._last_good, self._alone()
+        last, found, alone = self._last_good, self._found(), self._alone()
         guide = msgspec.structs.replace(self.settings.with_guide().spec, n_gpu_layers=None)
-        for spec in (alone, last) if self._lost_device else (last, alone, guide if self.is_file_at_fault else None):
+        ways = (found, alone, last)
+        if not self._lost_device:
+            mended = self.settings.spec if self._is_mended else None
+            ways = (mended, last, found, alone, guide if self.is_file_at_fault else None)
+        for spec in ways:
             if spec is not None and not self._is_hopeless(spec):
                 return spec
         return msgspec.structs.replace(guide, rpc=())
@@ -208,42 +216,62 @@ class Steering:
     def _alone(self) -> LoadSpec | None:
         """What is wanted, without the devices of other machines; the context stays as long as it was."""
         wanted, last = self.settings.spec, self._last_good
-        if not wanted.rpc or _is_of_file(self._failure):
+        if not wanted.rpc or is_of_file(self._failure):
             return None
         n_ctx = last.n_ctx if last is not None and last.model == wanted.model else wanted.n_ctx
-        return msgspec.structs.replace(wanted, rpc=(), n_gpu_layers=None, tensor_split=(), n_ctx=n_ctx)
+        changes = {"rpc": (), "rpc_as_found": False, "n_gpu_layers": None, "tensor_split": (), "n_ctx": n_ctx}
+        return msgspec.structs.replace(wanted, **changes)
+
+    def _found(self) -> LoadSpec | None:
+        """Likewise with those that answer, where there are several."""
+        alone, rpc = self._alone(), self.settings.spec.rpc
+        return None if alone is None or len(rpc) < 2 else msgspec.structs.replace(alone, rpc=rpc, rpc_as_found=True)
+
+    @property
+    def _is_mended(self) -> bool:
+        """Whether the wanted file, which was at fault, is there and is not what it was."""
+        now = stamp(self.settings.spec.model)
+        then = [before for spec, before in self._failed if spec.model == self.settings.spec.model]
+        return self.is_file_at_fault and bool(then) and now is not None and now != then[-1]
 
     def _is_hopeless(self, spec: LoadSpec) -> bool:
-        if any(_is_same(failed, spec) for failed in self._failed):
+        now = stamp(spec.model)
+        if any(is_same(failed, spec) and then == now for failed, then in self._failed):
             return True
         failure = self._failure
-        return failure is not None and failure.kind in _OF_DEVICES + _OF_FILES and not os.path.exists(spec.model)
+        return failure is not None and failure.kind in OF_DEVICES + OF_FILES and not os.path.exists(spec.model)
 
     @property
     def _lost_device(self) -> bool:
         """Whether a device of another machine is what failed."""
         failure = self._failure
-        return failure is not None and failure.kind in _OF_DEVICES and bool(self.settings.spec.rpc)
+        return failure is not None and failure.kind in OF_DEVICES and bool(self.settings.spec.rpc)
 
     @property
     def other_ways(self) -> str:
         """What else can be done than going back; empty: nothing worth a word."""
         if self._lost_device and (alone := self._alone()) is not None and not self._is_hopeless(alone):
-            return f"/rpc {' '.join(self.settings.spec.rpc)} tries with the device again."
+            which = "the device" if len(self.settings.spec.rpc) == 1 else "all of them"
+            return f"/rpc {' '.join(self.settings.spec.rpc)} tries with {which} again."
         return ""
 
     @property
     def is_file_at_fault(self) -> bool:
         """Whether it was the file that could not be loaded."""
-        return _is_of_file(self._failure)
+        return is_of_file(self._failure)
 
     def way_on(self) -> str:
         """With what else than before a broken answer would go on; empty: as before."""
-        return " without the RPC device" if self._way_on() is not None else ""
+        spec = self._way_on()
+        if spec is None:
+            return ""
+        return " with the RPC devices that answer" if spec.rpc else " without the RPC device"
 
     def _way_on(self) -> LoadSpec | None:
-        alone = self._alone() if self._lost_device and self._state.loaded is None else None
-        return None if alone is None or self._is_hopeless(alone) else alone
+        if not self._lost_device or self._state.loaded is not None:
+            return None
+        ways = (self._found(), self._alone())
+        return next((spec for spec in ways if spec is not None and not self._is_hopeless(spec)), None)
 
     def submit(self, turn: int, messages: Sequence[Message]) -> None:
         """A question."""
@@ -266,9 +294,9 @@ class Steering:
 
     def go_on(self, broken: int, turn: int) -> None:
         """The turn that broke off goes on under another number; without a device that is lost."""
-        alone = self._way_on()
-        if alone is not None and self._state.phase in (Phase.CRASHED, Phase.EMPTY):
-            self._want(msgspec.structs.replace(self.settings, spec=alone))
+        spec = self._way_on()
+        if spec is not None and self._state.phase in (Phase.CRASHED, Phase.EMPTY):
+            self._want(msgspec.structs.replace(self.settings, spec=spec))
         if self._engine is not None:
             self._engine.go_on(broken, turn)
 
@@ -327,39 +355,3 @@ _OF_THE_LOAD: Mapping[str, tuple[str, Callable[[Settings, str], Settings]]] = {
     "set.rpc": ("RPC devices", Settings.with_rpc),
 }
 """Settings that a load is asked with, by command."""
-
-
-_OF_DEVICES = ("device_lost", "rpc_unreachable", "rpc_mismatch")
-_OF_FILES = ("not_found", "permission", "not_gguf", "truncated", "unsupported", "no_tokenizer")
-"""Failures of the kind that the same load has again."""
-
-_DECIDING = (
-    "model",
-    "rpc",
-    "placement",
-    "vram_budget",
-    "type_k",
-    "type_v",
-    "flash_attn",
-    "n_ubatch",
-    "on_cpu",
-    "tensor_split",
-)
-"""Fields that make a load another one, and that the worker does not fill in."""
-
-
-def _is_of_file(failure: Failure | None) -> bool:
-    return failure is not None and failure.kind in _OF_FILES
-
-
-def _is_cancelled(state: SessionState) -> bool:
-    return state.failure is not None and state.failure.kind == "cancelled"
-
-
-def _is_same(failed: LoadSpec, good: LoadSpec) -> bool:
-    """Whether loading ``good``, whose open choices are filled in, would do what has failed."""
-    return (
-        all(getattr(failed, name) == getattr(good, name) for name in _DECIDING)
-        and failed.n_gpu_layers in (None, good.n_gpu_layers)
-        and failed.n_ctx in (None, good.n_ctx)
-    )

@@ -1,13 +1,7 @@
 """The KV cache's way out of one worker and into another: through memory that both have mapped."""
 
-import ctypes
 import errno
-import mmap
-import os
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any
 
 from offtui.protocol.carry import Manifest, Mark, pack_tokens, refusal, unpack_tokens
 from offtui.protocol.events import StateRestored, StateSaved
@@ -16,6 +10,7 @@ from offtui.units import size_text
 from offtui.worker.llama import api
 from offtui.worker.prefix import Anchor, CachedSequence
 from offtui.worker.sequence import Sequence
+from offtui.worker.shared import Shared
 
 
 def size_of(sequence: Sequence) -> int:
@@ -24,8 +19,14 @@ def size_of(sequence: Sequence) -> int:
     return size
 
 
-def save(sequence: Sequence, descriptor: int) -> StateSaved:
-    """Write the KV cache to the file ``descriptor``, which becomes as long as it is."""
+def save(sequence: Sequence, memory: Shared, share_more: float = 0.0) -> StateSaved:
+    """Write the KV cache to ``memory``, which becomes at least as long as it is.
+
+    Args:
+        sequence: whose cache.
+        memory: where to.
+        share_more: by how much of the cache's size it becomes longer, where it has to, so that it need not soon again.
+    """
     began = time.monotonic()
     model = sequence.model
 
@@ -41,9 +42,8 @@ def save(sequence: Sequence, descriptor: int) -> StateSaved:
     if size == 0:
         return refuse("llama.cpp cannot save the state of this model.")
     try:
-        _reserve(descriptor, size)
-        with _mapped(descriptor, size) as data:
-            written: int = api.llama_state_seq_get_data(model.context, data, size, 0)
+        data = memory.room(size, int(size * share_more))
+        written: int = api.llama_state_seq_get_data(model.context, data, size, 0)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EFBIG):
             return refuse(f"There is no room for the {size_text(size)} of the KV cache.")
@@ -62,10 +62,10 @@ def save(sequence: Sequence, descriptor: int) -> StateSaved:
     return StateSaved(manifest, time.monotonic() - began)
 
 
-def restore(sequence: Sequence, manifest: Manifest, descriptor: int) -> StateRestored:
-    """Take over the KV cache in the file ``descriptor``; where that fails the cache is empty, and usable."""
+def restore(sequence: Sequence, manifest: Manifest, memory: Shared) -> StateRestored:
+    """Take over the KV cache in ``memory``; where that fails the cache is empty, and usable."""
     began = time.monotonic()
-    why = _restore(sequence, manifest, descriptor)
+    why = _restore(sequence, manifest, memory)
     if why:
         sequence.keep(0)
         api.llama_memory_clear(sequence.model.memory, True)
@@ -75,7 +75,7 @@ def restore(sequence: Sequence, manifest: Manifest, descriptor: int) -> StateRes
     return StateRestored(sequence.n_past, manifest.size, time.monotonic() - began)
 
 
-def _restore(sequence: Sequence, manifest: Manifest, descriptor: int) -> str:
+def _restore(sequence: Sequence, manifest: Manifest, memory: Shared) -> str:
     """Why it could not be taken over, or nothing."""
     model = sequence.model
     if model.loaded.layout is None:
@@ -83,38 +83,16 @@ def _restore(sequence: Sequence, manifest: Manifest, descriptor: int) -> str:
     why = refusal(manifest, model.loaded.layout, model.loaded.n_ctx)
     if why:
         return why
+    if manifest.size <= 0:
+        return "The saved KV cache is not whole."
     try:
-        if os.fstat(descriptor).st_size != manifest.size or manifest.size <= 0:
-            return "The saved KV cache is not whole."
-        with _mapped(descriptor, manifest.size) as data:
-            read: int = api.llama_state_seq_set_data(model.context, data, manifest.size, 0)
+        data = memory.contents(manifest.size)
+        read: int = api.llama_state_seq_set_data(model.context, data, manifest.size, 0)
     except OSError as error:
         return f"The saved KV cache cannot be read: {clean_line(error.strerror or str(error))}."
     if read != manifest.size or api.llama_memory_seq_pos_max(model.memory, 0) != manifest.n_tokens - 1:
         return "llama.cpp refused the saved KV cache."
     return ""
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    """Make the file so long, with room behind every page: writing to a mapping without room would be SIGBUS."""
-    if hasattr(os, "posix_fallocate"):
-        os.ftruncate(descriptor, min(size, os.fstat(descriptor).st_size))
-        os.posix_fallocate(descriptor, 0, size)
-        return
-    os.ftruncate(descriptor, 0)
-    block = bytes(1024 * 1024)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    while (left := size - os.lseek(descriptor, 0, os.SEEK_CUR)) > 0:
-        os.write(descriptor, block[:left])
-
-
-@contextmanager
-def _mapped(descriptor: int, size: int) -> Generator[Any]:
-    """The file as an array of bytes for C."""
-    with mmap.mmap(descriptor, size) as memory:
-        # An address, not the array: the mapping can only be closed when no object refers to it.
-        address = ctypes.addressof(ctypes.c_uint8.from_buffer(memory))
-        yield ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8))
 
 
 def _marks(cache: CachedSequence) -> tuple[str, tuple[Mark, ...]]:

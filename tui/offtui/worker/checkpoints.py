@@ -5,7 +5,6 @@ at most a sixtieth of the time goes into them.
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -13,12 +12,15 @@ from typing import Final
 from offtui.protocol.events import Checkpointed
 from offtui.worker import carry
 from offtui.worker.sequence import Sequence as TokenSequence
+from offtui.worker.shared import Shared
 
 SHARE: Final = 60.0
 """Seconds of work for each second of copying."""
 LEAST_SECONDS: Final = 2.0
 LEAST_TOKENS: Final = 32
 """Between two copies."""
+SPARE: Final = 0.25
+"""Of a copy's size that its memory is longer, for the tokens to come: it keeps its pages from copy to copy."""
 GUESS: Final = 1e9
 """Bytes per second of the first copy, until it has been measured."""
 
@@ -29,8 +31,7 @@ class Checkpoints:
     def __init__(self, send: Callable[[Checkpointed], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._send = send
         self._clock = clock
-        self._slots: list[int] = []
-        """File descriptors."""
+        self._slots: list[Shared] = []
         self._most = 0
         self._next = 0
         self._newest: int | None = None
@@ -44,7 +45,7 @@ class Checkpoints:
     def keep(self, descriptor: int, most: int) -> None:
         """Write to this file too, caches of at most ``most`` bytes."""
         self._most = most
-        self._slots.append(descriptor)
+        self._slots.append(Shared(descriptor))
 
     def begin(self) -> None:
         """A turn begins: the cache may hold something else from here on."""
@@ -64,7 +65,7 @@ class Checkpoints:
             return
         if self._seconds is None and waited < size / GUESS * SHARE:
             return
-        saved = carry.save(sequence, self._slots[self._next])
+        saved = carry.save(sequence, self._slots[self._next], SPARE)
         self._ended, self._seconds = self._clock(), saved.seconds
         self._tokens = sequence.n_past
         if saved.manifest is None:
@@ -79,9 +80,9 @@ class Checkpoints:
         The memory is given back, but for the newest copy: the parent may still restore it, and most of the cache with
         it.
         """
-        for slot, descriptor in enumerate(self._slots):
+        for slot, memory in enumerate(self._slots):
             if slot != self._newest:
                 with contextlib.suppress(OSError):  # the parent gives it back when this process ends
-                    os.ftruncate(descriptor, 0)
-            os.close(descriptor)
+                    memory.cut()
+            memory.close()
         self._slots.clear()

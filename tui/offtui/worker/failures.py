@@ -59,7 +59,12 @@ _SIGNS: tuple[_Sign, ...] = (
         "The installed llama.cpp does not know this model's tokenizer.",
         "A newer llama-cpp-python may know it: pip install --upgrade llama-cpp-python.",
     ),
-    _Sign(("not within the file bounds",), "truncated", "The file is cut off.", "Download it again."),
+    _Sign(
+        ("not within the file bounds", "unexpectedly reached end of file"),
+        "truncated",
+        "The file is cut off.",
+        "Download it again.",
+    ),
     _Sign(("corrupted or incomplete",), "truncated", "The file is cut off or damaged.", "Download it again."),
     _Sign(("missing tensor",), "unsupported", "The file lacks tensors that its architecture needs.", ""),
     _Sign(("wrong number of tensors",), "unsupported", "The file's tensors are not those of its architecture.", ""),

@@ -108,7 +108,7 @@ class Loader:
         started = time.monotonic()
         self._log.clear()
         self._step("devices")
-        add_rpc_devices(self._spec.rpc, self._log, self._left, lambda: self._step("devices"))
+        self._add_devices()
         self._await_memory()
         self._step("header")
         header = self._read_header()
@@ -137,6 +137,20 @@ class Loader:
         loaded = self._truth(model, context, spec, header, started, template)
         loaded = msgspec.structs.replace(loaded, overhead=_overhead(before, loaded))
         return LoadedModel(model, context, vocab, template, loaded)
+
+    def _add_devices(self) -> None:
+        """Those of other machines."""
+        found: list[str] = []
+        for endpoint in self._spec.rpc:
+            try:
+                add_rpc_devices((endpoint,), self._log, self._left, lambda: self._step("devices"))
+            except WorkerError as error:
+                if not self._spec.rpc_as_found or error.failure.kind == "cancelled":
+                    raise
+                self._notices.append(f"Without the RPC device {clean_line(endpoint, 200)}: {error.failure.message}")
+            else:
+                found.append(endpoint)
+        self._spec = msgspec.structs.replace(self._spec, rpc=tuple(found))
 
     def _step(self, step: LoadStep, fraction: float = 0.0) -> None:
         if self._flags.load_cancelled:

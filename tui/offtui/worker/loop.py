@@ -1,6 +1,7 @@
 """The worker process: a control thread that reads requests, and the main thread that carries them out."""
 
 import collections
+import contextlib
 import os
 import queue
 import socket
@@ -35,6 +36,7 @@ from offtui.protocol.requests import (
     Quit,
     ReadHeader,
     Request,
+    Reserve,
     RestoreState,
     Resume,
     SaveState,
@@ -48,6 +50,7 @@ from offtui.worker.header import UnreadableModel, read_header
 from offtui.worker.loader import Flags, LoadedModel, Loader
 from offtui.worker.logring import LogRing
 from offtui.worker.sequence import Sequence
+from offtui.worker.shared import Prepared
 from offtui.worker.turn import Turn
 
 MEMORY_SECONDS: Final = 1.0
@@ -76,6 +79,7 @@ class Worker:
         self._sequence: Sequence | None = None
         self._memory_asked = 0.0
         self._checkpoints = Checkpoints(self._send)
+        self._prepared = Prepared()
 
     def run(self) -> int:
         """Serve the parent until it says Quit; the exit code."""
@@ -103,7 +107,7 @@ class Worker:
                     self._send(_header_read(path))
                 case Quit():
                     return 0
-                case Cancel() | CancelLoad() | Pause() | Tokenize() | KeepCheckpoint():
+                case Cancel() | CancelLoad() | Pause() | Tokenize() | KeepCheckpoint() | Reserve():
                     pass  # the control thread has done it
                 case _:
                     assert_never(arrived.request)
@@ -146,22 +150,18 @@ class Worker:
             self._send(TurnFailed(request.turn, error.failure))
 
     def _save(self, descriptor: int) -> None:
-        try:
+        with contextlib.closing(self._prepared.take(descriptor)) as memory:
             if self._sequence is None:
                 self._send(StateSaved(None, 0.0, "No model is loaded."))
             else:
-                self._send(carry.save(self._sequence, descriptor))
-        finally:
-            os.close(descriptor)
+                self._send(carry.save(self._sequence, memory))
 
     def _restore(self, manifest: Manifest, descriptor: int) -> None:
-        try:
+        with contextlib.closing(self._prepared.take(descriptor)) as memory:
             if self._sequence is None:
                 self._send(StateRestored(0, 0, 0.0, "No model is loaded."))
             else:
-                self._send(carry.restore(self._sequence, manifest, descriptor))
-        finally:
-            os.close(descriptor)
+                self._send(carry.restore(self._sequence, manifest, memory))
 
     def _report_memory(self, every: float) -> None:
         now = time.monotonic()
@@ -198,13 +198,16 @@ class Worker:
 
     def _control(self, request: Request, descriptors: collections.deque[int]) -> None:
         match request:
-            case SaveState() | RestoreState() | KeepCheckpoint():
+            case SaveState() | RestoreState() | KeepCheckpoint() | Reserve():
                 if not descriptors:
                     raise ProtocolError("A file descriptor is missing.")
+                descriptor = descriptors.popleft()
                 if isinstance(request, KeepCheckpoint):
-                    self._checkpoints.keep(descriptors.popleft(), request.most)
-                    return
-                self._requests.put(_Arrived(request, time.monotonic(), descriptors.popleft()))
+                    self._checkpoints.keep(descriptor, request.most)
+                elif isinstance(request, Reserve):
+                    self._prepared.prepare(descriptor, request.size, to_write=request.to_write)
+                else:
+                    self._requests.put(_Arrived(request, time.monotonic(), descriptor))
             case Pause(turn):
                 self._paused_turns.add(turn)
                 if self._flags.evaluating:
