@@ -108,15 +108,15 @@ def test_of_several_devices_those_that_answer_stay(tmp_path: Path) -> None:
     made, engine = steering(rpc=("h:1", "i:2"), model=str(model))
     good = comes_up(made, engine)
     fails(made, engine, "device_lost", good)
-    assert made.way_back_name() == "big with the RPC devices that answer"
+    assert made.way_back_name() == "big on the RPC devices that answer"
     assert made.other_ways == "/rpc h:1 i:2 tries with all of them again."
-    assert made.way_on() == " with the RPC devices that answer"
+    assert made.way_on() == " on the RPC devices that answer"
     made.go_on(7, 8)
     wanted = engine.wanted[-1]
     assert (wanted.rpc, wanted.rpc_as_found, wanted.n_gpu_layers, wanted.n_ctx) == (("h:1", "i:2"), True, None, 8192)
     comes_up(made, engine)
     fails(made, engine, "device_lost", good)  # the other one too
-    assert made.way_back_name() == "big with the RPC devices that answer"
+    assert made.way_back_name() == "big on the RPC devices that answer"
     made.go_back()
     fails(made, engine, "device_lost", good)  # and it does not come up either
     assert made.way_back_name() == "big without RPC devices"

@@ -193,7 +193,7 @@ class Steering:
         if self.settings.spec.rpc and not spec.rpc:
             return f"{name} without RPC devices"
         if spec.rpc_as_found:
-            return f"{name} with the RPC devices that answer"
+            return f"{name} on the RPC devices that answer"
         return name if spec.n_gpu_layers is None else f"{name} with {spec.n_gpu_layers} layers"
 
     def _way_back(self) -> LoadSpec:
@@ -265,7 +265,7 @@ class Steering:
         spec = self._way_on()
         if spec is None:
             return ""
-        return " with the RPC devices that answer" if spec.rpc else " without the RPC device"
+        return " on the RPC devices that answer" if spec.rpc else " without the RPC device"
 
     def _way_on(self) -> LoadSpec | None:
         if not self._lost_device or self._state.loaded is not None:
