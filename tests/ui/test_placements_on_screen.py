@@ -24,7 +24,7 @@ from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.prospect import figure_lines
 from offtui.ui.ports import Listener
 from offtui.ui.screens.plan import PlanScreen, head_lines, table_lines
-from offtui.units import GIB, MIB
+from offtui.units import GIB, MIB, size_text
 from tests.fakes import gguf_shapes as shapes
 from tests.planner.scene import RAM_FREE, facts, header_at
 from tests.ui.harness import Recorder, opened
@@ -63,7 +63,9 @@ async def test_turning_another_placement_loads_after_a_quiet_and_escape_drops_it
         assert main.query_one("#dial").border_title == " Layers "
         await screen.press("p", "p")
         await screen.until(lambda: main.placement == "layers")
-        await screen.press("escape", "p", "left")
+        await screen.press("escape", "p")
+        main.query_one(DialPane)._quiet = 0.1
+        await screen.press("left")
         await screen.until(lambda: engine.wanted[-1].placement == "ffn")
 
 
@@ -190,6 +192,24 @@ def test_a_plan_says_that_the_ram_is_short(tmp_path: Path) -> None:
     assert fit_line(view, view.rows[0]) == "RAM is short: weights come from the disk"
     assert need_line(view, view.rows[0]).endswith(f"RAM {view.rows[0].ram.total / GIB:.1f} of 8.0 GiB")
     assert fit_line(view, view.rows[47]).startswith("does not fit")
+
+
+@pytest.mark.parametrize("devices", [facts(), facts()[1:]], ids=["a card", "no card"])
+def test_a_plan_says_in_red_that_a_cache_is_too_large_for_the_ram(
+    tmp_path: Path, devices: tuple[DeviceFacts, ...]
+) -> None:
+    header = header_at(tmp_path / "m.gguf", shapes.qwen3_8b())
+    spec = LoadSpec(model=header.path, n_ctx=16_000_000)
+    view = make_view(header, Model.of(header), Ground(spec, True, devices, RAM_FREE))
+    row = view.rows[0]
+    need = row.ram.kv + row.ram.compute
+    assert need > 2000 * GIB
+    assert (row.fit, row.excess, row.short_of, view.ladder.fits) == ("too much", need - RAM_FREE, "RAM", False)
+    line = figure_lines(view, row, None)[-1]
+    assert line.plain == f"✗ does not fit: {size_text(row.excess)} too much for RAM"
+    assert "$error" in {str(span.style) for span in line.spans}
+    short = make_view(header, Model.of(header), Ground(LoadSpec(model=header.path), True, devices, 4 * GIB))
+    assert fit_line(short, short.rows[0]) == "RAM is short: weights come from the disk", "these it can read again"
 
 
 def makers(

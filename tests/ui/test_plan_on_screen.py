@@ -13,6 +13,7 @@ from offtui.options import Options
 from offtui.planner.planner import Planner
 from offtui.planner.view import NoPlan, PlanView
 from offtui.protocol.events import Loaded
+from offtui.ui.panes.dial import DialPane
 from offtui.ui.ports import Listener
 from offtui.ui.screens.plan import PlanScreen
 from offtui.ui.widgets.line import Line
@@ -51,6 +52,8 @@ async def planned(
         load(made[0], on_card(header, layers, gib), extra)
         await screen.until(lambda: screen.app.main.plan is not None)
         await screen.until(lambda: bool(screen.line("dial-figures")))
+        # on a busy machine more than the usual quiet lies between two keys of a test
+        screen.app.main.query_one(DialPane)._quiet = 600.0
         yield screen, made[0], header
 
 

@@ -60,6 +60,10 @@ class Row(msgspec.Struct, frozen=True):
         """All devices together."""
         return sum(self.devices, Bytes())
 
+    def resident(self, *, use_mmap: bool = True) -> int:
+        """Bytes of RAM that the system cannot drop: mapped weights it reads from the file again."""
+        return self.ram.kv + self.ram.compute + (0 if use_mmap else self.ram.weights)
+
 
 class Model(msgspec.Struct, frozen=True):
     """A model ready for arithmetic; make it once per file."""

@@ -18,7 +18,7 @@ from offtui.plan.target import Target, of_machine, offload_devices
 from offtui.plan.truth import Difference, compare
 from offtui.planner.refined import Refined, refine
 from offtui.planner.speeds import by_layers, measured_rate, measurements
-from offtui.planner.view import Fit, Ladder, PlanRow, PlanView, Source
+from offtui.planner.view import RAM, Fit, Ladder, PlanRow, PlanView, Source
 from offtui.protocol.events import Loaded
 from offtui.protocol.facts import DeviceFacts
 from offtui.protocol.spec import LoadSpec, Placement
@@ -129,11 +129,17 @@ class _Making(msgspec.Struct, frozen=True):
         speeds = rates(rungs.table, self.settings, self.line, N_PAST)
         found = zip(rungs.rows, speeds, better.sources, formula, strict=True)
         rows = tuple(
-            _row(at, row, speed, source, plain, budget, measured.get(at, ()))
+            _row(at, row, speed, source, plain, budget, self._room(row), measured.get(at, ()))
             for at, (row, speed, source, plain) in enumerate(found)
         )
         plan = Plan(self.target, rungs.table, speeds, choice, speeds[layers])
-        return Ladder(rungs.placement, rows, layers, choice.fits, choice.why, self._advice(plan))
+        does_fit = choice.fits and rows[layers].fit != "too much"
+        return Ladder(rungs.placement, rows, layers, does_fit, choice.why, self._advice(plan))
+
+    def _room(self, row: Row) -> int:
+        """Bytes by which the RAM has more than what the system cannot drop of it; mapped weights it can."""
+        need = row.resident(use_mmap=self.settings.use_mmap)
+        return 0 if self.ram_available is None else self.ram_available - need
 
     def _advice(self, plan: Plan) -> tuple[Advice, ...]:
         """What would help besides another placement, which the ladders themselves say."""
@@ -185,11 +191,14 @@ def _row(
     source: Source,
     formula: Row,
     budget: Sequence[Budget],
+    ram_left: int,
     measured: Sequence[Point],
 ) -> PlanRow:
     if measured:
         rate = measured_rate(measured)
     fit, excess, short = _fit(row.devices, budget, layers)
+    if -ram_left > excess:
+        fit, excess, short = "too much", -ram_left, RAM
     plain = (*(device.compute for device in formula.devices), formula.ram.compute)
     return PlanRow(layers, row.devices, row.ram, fit, excess, short, rate, len(measured), source, plain)
 

@@ -13,6 +13,8 @@ from offtui.protocol.spec import LoadSpec, Placement
 from offtui.units import GIB, MIB, gib, rate_text, size_text
 
 Fit = Literal["fits", "too much", "unknown"]
+RAM = "RAM"
+"""Stands in the place of a device's name."""
 Source = Literal["own", "between", "formula"]
 """Of compute buffers: llama.cpp's own figure, the formula corrected by those of other counts, the formula alone."""
 SIGNS: dict[Source, str] = {"own": "", "between": "≈", "formula": "~"}
@@ -30,9 +32,9 @@ class PlanRow(msgspec.Struct, frozen=True):
     fit: Fit
     """``unknown`` where a device does not tell its memory."""
     excess: int
-    """Bytes by which it does not fit the device that is shortest of memory; 0 where it fits."""
+    """Bytes by which it does not fit the device, or the RAM, that is shortest of memory; 0 where it fits."""
     short_of: str
-    """Name of that device."""
+    """Name of that device, or ``RAM``: what is mapped from the file does not count there."""
     rate: Rate
     """Tokens per second: measured here with this very count, or predicted."""
     runs: int
@@ -198,15 +200,15 @@ def need_line(view: PlanView, row: PlanRow) -> str:
 
 def fit_line(view: PlanView, row: PlanRow) -> str:
     """One sentence on whether it fits, and by how much it does not."""
-    if row.fit != "too much" and view.is_short(row):
+    if row.fit == "too much":
+        return f"does not fit: {size_text(row.excess)} too much for {row.short_of}"
+    if view.is_short(row):
         return "RAM is short: weights come from the disk"
     if not view.budgets:
         return "no GPU device: all of it in RAM"
     if row.fit == "unknown":
         names = " and ".join(budget.name for budget in view.budgets if budget.bytes is None)
         return f"whether it fits is unknown: {names} does not tell its memory"
-    if row.fit == "too much":
-        return f"does not fit: {size_text(row.excess)} too much for {row.short_of}"
     if row.n_gpu_layers == view.choice and view.choice < view.most:
         return f"fits, the most that does: {view.choice + 1} would not"
     return "fits"

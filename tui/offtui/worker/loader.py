@@ -194,7 +194,7 @@ class Loader:
         """Refuse what the RAM cannot hold by the plan: the system would not refuse it, but kill a process later."""
         self._rows = decision.table.rows
         row = self._rows[decision.n_gpu_layers]
-        ram, need = row.ram, _unmapped(row, spec)
+        ram, need = row.ram, row.resident(use_mmap=spec.use_mmap)
         available = ram_available()
         if need > available:
             raise fail(
@@ -336,7 +336,7 @@ class Loader:
             load_seconds=time.monotonic() - started,
             layout=layout.layout(spec, flash_attn),
             ladder=tuple(row.vram.total for row in self._rows),
-            ram_ladder=tuple(_unmapped(row, spec) for row in self._rows),
+            ram_ladder=tuple(row.resident(use_mmap=spec.use_mmap) for row in self._rows),
             can_think=template.knows_thinking,
         )
 
@@ -350,11 +350,6 @@ def _overhead(before: Mapping[str, int | None], loaded: Loaded) -> dict[str, int
         if device.name in ours and ours[device.name] and had is not None and device.free is not None:
             found[device.name] = had - device.free - ours[device.name]
     return found
-
-
-def _unmapped(row: Row, spec: LoadSpec) -> int:
-    """Bytes of RAM that a placement needs and the system cannot drop."""
-    return row.ram.kv + row.ram.compute + (0 if spec.use_mmap else row.ram.weights)
 
 
 def _metadata(model: Any, key: str) -> str | None:
