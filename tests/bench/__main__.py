@@ -15,6 +15,7 @@ from tests.bench import (
     lasting,
     library,
     monitor,
+    nvitop,
     peers,
     plan,
     recording,
@@ -47,6 +48,7 @@ BENCHES: dict[str, Callable[[int], Sequence[Figure]]] = {
     "peers": peers.run,
     "band": band.run,
     "monitor": monitor.run,
+    "nvitop": nvitop.run,
     "recording": recording.run,
 }
 

@@ -13,7 +13,7 @@ from offtui.monitor.history import Event
 from offtui.protocol.facts import DeviceFacts
 from offtui.recorder.devices import RamUse, device_uses
 from offtui.recorder.tape import Tape
-from offtui.ui.widgets.gauges import Look, device_lines, others_text, ram_lines
+from offtui.ui.widgets.gauges import Look, device_height, device_lines, others_text, ram_lines
 from offtui.ui.widgets.lanes import STILL, Lane, Window, cell_of, graph_width, lane_values, time_of
 from offtui.ui.widgets.monitor_page import Page, page_lines
 from tests.recorder.scenes import Show, card, process, sample
@@ -75,6 +75,23 @@ def test_everything_that_is_known_of_a_card_is_said() -> None:
     assert "PCIe in 1.4 MiB/s out 244.1 KiB/s" in text
     assert "also here: python 1.0 GiB, process 8 –" in text
     assert "J/token by layers" in text
+
+
+@given(
+    known=st.booleans(),
+    util=st.none() | st.floats(0, 1),
+    others=st.integers(0, 3),
+    total=st.sampled_from((None, 0, 8 * GIB)),
+    look=st.builds(Look, st.integers(20, 200), st.integers(1, 3), st.booleans()),
+)
+@settings(deadline=None)
+def test_the_height_of_a_device_is_known_before_it_is_drawn(
+    known: bool, util: float | None, others: int, total: int | None, look: Look
+) -> None:
+    gpu = card(total=total, used=GIB if known else None, util=util, processes=(process(1, "x"),) * others)
+    for session in (SessionState(), ready().state):
+        for use in device_uses(session, sample(1.0, gpu)):
+            assert device_height(use, look) == len(device_lines(use, look))
 
 
 def test_what_is_unknown_is_a_dash_and_no_bar_is_made_up() -> None:

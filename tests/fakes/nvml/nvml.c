@@ -91,6 +91,8 @@ ret nvmlDeviceGetHandleByIndex_v2(unsigned index, device **handle) {
     *handle = &devices[index][0];
     return 0;
 }
+ret nvmlSystemGetDriverVersion(char *text, unsigned length) { snprintf(text, length, "580.95.05"); return 0; }
+ret nvmlSystemGetCudaDriverVersion(int *version) { *version = 13000; return 0; }
 ret nvmlDeviceGetName(device *handle, char *name, unsigned length) {
     ABOUT(handle);
     if (handle->instance) snprintf(name, length, "NVIDIA Fake %d MIG 1g.10gb", handle->gpu);
@@ -148,6 +150,18 @@ ret nvmlDeviceGetUtilizationRates(device *handle, unsigned rates[2]) {
 UNSIGNED(nvmlDeviceGetPowerUsage, (unsigned)number("power", ((device *)handle)->gpu, 123456))
 UNSIGNED(nvmlDeviceGetEnforcedPowerLimit, 200000)
 UNSIGNED(nvmlDeviceGetFanSpeed, 30)
+/* What only other monitors ask for. */
+UNSIGNED(nvmlDeviceGetPowerManagementLimit, 200000)
+UNSIGNED(nvmlDeviceGetPerformanceState, 2)
+UNSIGNED(nvmlDeviceGetPersistenceMode, 1)
+UNSIGNED(nvmlDeviceGetDisplayActive, 0)
+UNSIGNED(nvmlDeviceGetComputeMode, 0)
+#define UNSUPPORTED(call) ret call(device *handle) { ABOUT(handle); return 3; }
+UNSUPPORTED(nvmlDeviceGetTotalEccErrors)
+UNSUPPORTED(nvmlDeviceGetEncoderUtilization)
+UNSUPPORTED(nvmlDeviceGetDecoderUtilization)
+UNSUPPORTED(nvmlDeviceGetDriverModel)
+UNSUPPORTED(nvmlDeviceGetProcessUtilization)
 UNSIGNED(nvmlDeviceGetMaxMigDeviceCount, 7)
 ret nvmlDeviceGetTotalEnergyConsumption(device *handle, unsigned long long *value) {
     ABOUT(handle);

@@ -169,7 +169,7 @@ class TurnFailed(_Event, frozen=True, tag="turn_failed"):
 
 
 class DeviceMemory(_Event, frozen=True, tag="device_memory"):
-    """Free and total memory of the devices, asked of their backends about twice a second."""
+    """Free and total memory of the devices, as their backends say; told when it has changed, else now and then."""
 
     devices: tuple[DeviceFacts, ...]
     time: float

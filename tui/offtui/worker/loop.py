@@ -25,7 +25,7 @@ from offtui.protocol.events import (
     Tokenized,
     TurnFailed,
 )
-from offtui.protocol.facts import Failure, HeaderFacts
+from offtui.protocol.facts import DeviceFacts, Failure, HeaderFacts
 from offtui.protocol.requests import (
     Cancel,
     CancelLoad,
@@ -49,12 +49,13 @@ from offtui.worker.failures import WorkerError
 from offtui.worker.header import UnreadableModel, read_header
 from offtui.worker.loader import Flags, LoadedModel, Loader
 from offtui.worker.logring import LogRing
+from offtui.worker.memory_news import STALE, is_news
 from offtui.worker.sequence import Sequence
 from offtui.worker.shared import Prepared
 from offtui.worker.turn import Turn
 
 MEMORY_SECONDS: Final = 1.0
-"""How often the devices' memory is asked for; twice as often while answering."""
+"""How often the devices' memory is looked at; twice as often while answering."""
 
 
 class _Arrived(NamedTuple):
@@ -77,7 +78,9 @@ class Worker:
         self._log = LogRing()
         self._model: LoadedModel | None = None
         self._sequence: Sequence | None = None
-        self._memory_asked = 0.0
+        self._memory_asked = self._memory_told = 0.0
+        self._memory: tuple[DeviceFacts, ...] = ()
+        """As it was told last."""
         self._checkpoints = Checkpoints(self._send)
         self._prepared = Prepared()
 
@@ -167,7 +170,10 @@ class Worker:
         now = time.monotonic()
         if self._model is not None and now - self._memory_asked >= every:
             self._memory_asked = now
-            self._send(DeviceMemory(llama.all_device_facts(), now))
+            memory = llama.all_device_facts()
+            if now - self._memory_told >= STALE or is_news(self._memory, memory):
+                self._memory, self._memory_told = memory, now
+                self._send(DeviceMemory(memory, now))
 
     def _send(self, event: Event) -> None:
         frame = encode(event)

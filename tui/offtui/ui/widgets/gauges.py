@@ -101,15 +101,11 @@ def ram_lines(use: RamUse, look: Look) -> list[Content]:
 def _ram_notes(use: RamUse, cached: int, look: Look) -> Content:
     if look.full:
         others = None if use.used is None else max(use.used - use.ours, 0)
-        parts = [
-            Part("weights", "weights", use.weights),
-            Part("kv", "KV", use.kv),
-            Part("compute", "compute", use.compute),
-            Part("others", "others", others),
-        ]
+        parts = _ours(use)
         if use.mapped:
             inside = None if use.cached is None else cached
-            parts.insert(3, Part("mapped", "mapped", inside, f" of {size_text(use.mapped)} in RAM"))
+            parts.append(Part("mapped", "mapped", inside, f" of {size_text(use.mapped)} in RAM"))
+        parts.append(Part("others", "others", others))
         return legend(tuple(parts), look.width, ascii=look.ascii)
     notes = [f"ours {size_text(use.ours) if use.ours else UNKNOWN}"]
     if use.mapped:
@@ -208,12 +204,17 @@ def _figures(used: int | None, total: int | None, after: int | None = None) -> s
 
 def _legend(use: DeviceUse) -> list[Part]:
     others = None if use.used is None else max(use.used - use.ours, 0)
+    return [*_ours(use), Part("others", "others", others), Part("free", "free", use.free)]
+
+
+def _ours(use: DeviceUse | RamUse) -> list[Part]:
+    """What a load has there; nothing, where there is none."""
+    if not use.ours:
+        return []
     return [
         Part("weights", "weights", use.weights),
         Part("kv", "KV", use.kv),
         Part("compute", "compute", use.compute),
-        Part("others", "others", others),
-        Part("free", "free", use.free),
     ]
 
 
