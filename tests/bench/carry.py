@@ -153,35 +153,39 @@ def _copies(folder: Path, runs: int) -> list[Figure]:
     without = Figure("generation without copies", "t/s", [])
     with_copies = Figure("generation with copies", "t/s", [])
     ratio = Figure("with over without", "", [], "≥ 0.98")
+    cpu = Figure("processor time with over without", "", [], "≤ 1.02")
     copies = Figure("copies in an answer", "", [])
     share = Figure("time that copying took, of the answer's", "%", [], "≤ 1.7")
     model = gguf_shapes.write_random(folder / "tiny.gguf", gguf_shapes.bench_tiny())
     for _ in range(runs):
-        plain, _, _ = _answer(model, keep=False)
-        kept, count, seconds = _answer(model, keep=True)
+        plain, _, _, alone = _answer(model, keep=False)
+        kept, count, seconds, spent = _answer(model, keep=True)
+        cpu.values.append(spent / alone)
         without.values.append(plain)
         with_copies.values.append(kept)
         ratio.values.append(kept / plain)
         copies.values.append(float(count))
         share.values.append(100 * seconds * kept / TOKENS)
-    return [without, with_copies, ratio, copies, share]
+    return [without, with_copies, ratio, cpu, copies, share]
 
 
-def _answer(model: Path, *, keep: bool) -> tuple[float, int, float]:
-    """Tokens per second, copies, seconds of copying."""
+def _answer(model: Path, *, keep: bool) -> tuple[float, int, float, float]:
+    """Tokens per second, copies, seconds of copying, seconds of the processor."""
     with WorkerClient() as worker:
         _load(worker, LoadSpec(model=str(model), n_gpu_layers=0, n_ctx=8192, n_threads=1))
         for _ in range(2 if keep else 0):
             descriptor = os.memfd_create("bench")
             _send(worker, KeepCheckpoint(MOST), descriptor)
             os.close(descriptor)
+        spent = _cpu(worker)
         worker.send(Generate(1, (Message("user", "word " * 100),), Sampling(temperature=0.0, max_tokens=TOKENS)))
         count, seconds = 0, 0.0
         while isinstance(event := worker.wait_for(Checkpointed, TurnEnded), Checkpointed):
             count, seconds = count + 1, seconds + event.seconds
+        spent = _cpu(worker) - spent
     if event.timings.tokens != TOKENS:
         raise RuntimeError(f"the answer ended after {event.timings.tokens} tokens")
-    return event.timings.tps or 0.0, count, seconds
+    return event.timings.tps or 0.0, count, seconds, spent
 
 
 def _cpu(worker: WorkerClient) -> float:

@@ -23,6 +23,8 @@ from tests.fakes.device import RunningDevice
 LAYERS = (25, 0, 8)
 WORDS = 120
 """Of the question; each is several tokens of the fake vocabulary."""
+LARGE_WORDS = 330
+"""Of one whose KV cache is a gigabyte."""
 
 
 class Talk:
@@ -38,9 +40,9 @@ class Talk:
         while self._next()[0].phase is not Phase.READY:
             pass
 
-    def ask(self, tokens: int = 100_000) -> None:
+    def ask(self, tokens: int = 100_000, words: int = WORDS) -> None:
         """Begin an answer that does not end by itself; returns at its first text."""
-        self.session.submit(1, (Message("user", "word " * WORDS),), Sampling(temperature=0.0, max_tokens=tokens))
+        self.session.submit(1, (Message("user", "word " * words),), Sampling(temperature=0.0, max_tokens=tokens))
         self._piece()
 
     def move(self, spec: LoadSpec) -> tuple[float, float, SessionState]:
@@ -81,7 +83,34 @@ def run(runs: int) -> list[Figure]:
         model = gguf_shapes.write_random(Path(folder) / "half.gguf", gguf_shapes.bench_half())
         for name, overlap in (("beside", beside), ("in place", None)):
             figures += _moves(name, overlap, model, device.endpoint, other.endpoint, runs)
-    return figures
+        wide = gguf_shapes.write_random(Path(folder) / "wide.gguf", gguf_shapes.tiny_wide())
+        return [*figures, *_large(wide, runs)]
+
+
+def _large(model: Path, runs: int) -> list[Figure]:
+    """An answer whose KV cache is a gigabyte, to a longer context and back, on the CPU."""
+    pause = Figure("pause of an answer with a large KV cache, beside", "ms", [])
+    size = Figure("KV cache carried", "MB", [])
+    carried = Figure("saving and restoring it", "s", [], "≤ 1")
+    again = Figure("tokens evaluated again", "", [], "0")
+    talk = Talk(beside)
+    try:
+        talk.session.want(LoadSpec(model=str(model), n_gpu_layers=0, n_ctx=2048, n_threads=1))
+        talk.until_ready()
+        talk.ask(words=LARGE_WORDS)
+        for number in range(runs):
+            n_ctx = 2048 if number % 2 else 2304
+            _, gap, state = talk.move(LoadSpec(model=str(model), n_gpu_layers=0, n_ctx=n_ctx, n_threads=1))
+            moved = state.moved
+            if moved is None or moved.failure is not None:
+                raise RuntimeError(f"the move failed: {moved}")
+            pause.values.append(gap * 1000)
+            size.values.append(moved.size / 1e6)
+            carried.values.append(moved.seconds * 1e9 / max(1, moved.size))
+            again.values.append(float(0 if moved.tokens else state.n_past))
+    finally:
+        talk.session.close()
+    return [pause, size, carried, again]
 
 
 def _moves(name: str, overlap: Overlap | None, model: Path, endpoint: str, other: str, runs: int) -> list[Figure]:
