@@ -185,6 +185,29 @@ async def test_of_very_many_files_those_in_view_are_planned_and_leaving_ends_it(
         assert asked < 120, "not those that nobody looked at"
 
 
+async def test_why_a_download_failed_is_said_in_full_on_a_small_screen(hub: FakeHub, tmp_path: Path) -> None:
+    tiny = gguf_shapes.write_random(tmp_path / "tiny.gguf", gguf_shapes.bench_tiny())
+    hub.repos["ann/Gated-GGUF"] = FakeRepo({"g-Q4_0.gguf": FakeFile(path=tiny)}, gated=True)
+
+    def note() -> str:
+        return " ".join(line(screen, "hub-note").split())
+
+    async with opened(size=(80, 24)) as (screen, _):
+        await screen.press(*"gated", "enter")
+        await screen.until(lambda: any("ann/Gated" in row for row in rows(screen, "hub-repos")), 60)
+        await screen.press("enter")
+        await screen.until(lambda: note().endswith("hf auth login"), 60)
+        assert note().startswith("ann/Gated-GGUF is gated")
+        await screen.press("enter")
+        await screen.until(lambda: [job.state for job in screen.app.main.jobs] == ["failed"], 60)
+        await screen.until(lambda: note().startswith("g-Q4_0: ann/Gated-GGUF is gated"), 60)
+        assert note().endswith("hf auth login")
+        screen.app.screen.query_one("#hub-jobs").focus()
+        await screen.press("x")
+        await screen.until(lambda: screen.app.main.jobs == (), 60)
+        await screen.until(lambda: screen.app.screen.query_one("#hub-offers").has_focus, 60)
+
+
 async def test_what_is_on_this_disk_is_marked_and_enter_loads_it(hub: FakeHub, tmp_path: Path) -> None:
     tiny = gguf_shapes.write_random(tmp_path / "tiny.gguf", gguf_shapes.bench_tiny())
     other = tmp_path / "other.gguf"

@@ -92,7 +92,8 @@ def _plan(offer: "Offer", planned: "Planned | None") -> Content:
 def _doing(job: "Job") -> Content:
     percent = int(100 * job.done / job.total) if job.total else 0
     words = {"queued": "waits for its turn", "waiting": "waits for the network", "paused": "paused", "failed": "failed"}
-    return Content.styled(f"{percent} % {words.get(job.state, '')}".rstrip(), "$primary")
+    style = {"failed": "$error", "paused": "$warning", "waiting": "$warning"}.get(job.state, "$primary")
+    return Content.styled(f"{percent} % {words.get(job.state, '')}".rstrip(), style)
 
 
 def job_lines(job: "Job", width: int) -> list[Content]:

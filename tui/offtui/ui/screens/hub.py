@@ -98,6 +98,7 @@ class HubScreen(HubRepoScreen):
     def on_resize(self) -> None:
         """Two columns or one."""
         self.lay_out()
+        self.say_again()
 
     def on_descendant_focus(self) -> None:
         """Other keys matter."""
@@ -275,10 +276,15 @@ class HubScreen(HubRepoScreen):
         """Show how far they are, and say which one is here."""
         if not self.is_mounted:
             return
-        was_done = {job.id for job in before if job.state == "done"}
+        states = {job.id: job.state for job in before}
         for job in after:
-            if job.state == "done" and job.id not in was_done and before:
-                self.say(f"{job.name.rpartition('/')[2]} is here and checked; Enter loads it", "$success")
+            if not before or job.state == states.get(job.id):
+                continue
+            name = clean_line(job.name.rpartition("/")[2])
+            if job.state == "done":
+                self.say(f"{name} is here and checked; Enter loads it", "$success")
+            elif job.why and job.state in ("failed", "paused", "waiting"):
+                self.say(f"{name}: {job.why}", "$error" if job.state == "failed" else "$warning")
         self.lay_out()
         self.show_offers()
 
@@ -308,6 +314,8 @@ class HubScreen(HubRepoScreen):
         self.query_one("#hub-repos").display = wide or self._opened is None
         self.query_one("#hub-repo").display = self._opened is not None
         rows, jobs = self.query_one("#hub-jobs", RowList), self.jobs
+        if rows.has_focus and not jobs:
+            self.query_one("#hub-offers" if self._opened is not None else "#hub-repos").focus()
         rows.display = bool(jobs)
         rows.border_title, is_short = hub_rows.jobs_title(jobs)
         rows.set_class(is_short, "-short")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MANY = 64
 """Models of a repository above which only those in view are planned: each takes some hundred KiB of traffic."""
+NOTE_ROWS = 3
 PAUSE = 0.4
 """Seconds from the last scrolling to the plans of what came into view."""
 
@@ -41,6 +42,9 @@ class HubRepoScreen(ErrandScreen):
         self._best: tuple[str, str] | None = None
         """Name of the best offer, and why."""
         self._rest: Timer | None = None
+        self._said = ("", "$quiet")
+        self._told_of: tuple[str, str] = ("", "")
+        """The row that was said more of than it has room for, and what."""
 
     def open_repo(self, repo: str) -> None:
         """Look at it."""
@@ -56,8 +60,17 @@ class HubRepoScreen(ErrandScreen):
             self.call_off(group)
 
     def say(self, text: str, style: str = "$quiet") -> None:
-        """In the line below."""
-        self.query_one("#hub-note", Line).show(Content.styled(text, style))
+        """Below, on as many rows as it takes."""
+        self._said = (text, style)
+        self.say_again()
+
+    def say_again(self) -> None:
+        """As the width is now."""
+        text, style = self._said
+        width = max(self.size.width - 2, 20)
+        self.query_one("#hub-note", Line).show_lines(
+            Content.styled(text, style).wrap(width)[:NOTE_ROWS] or [Content("")]
+        )
 
     def fail(self, failure: "HubFailure") -> None:
         """Say why something could not be done."""
@@ -82,11 +95,30 @@ class HubRepoScreen(ErrandScreen):
         if self._here() is None:
             self.say("the machine is not known yet: a plan comes when a model is loaded")
         elif len(models) > MANY:
-            self.say(f"{len(models)} models; those in view are planned, type to search for another repository with /")
+            self.say(f"{len(models)} models; those in view are planned")
         elif models:
             files = f"{len(models)} files" if len(models) > 1 else "the file"
             self.say(f"planning {files} for this machine…")
             self._plan(models)
+
+    def on_row_list_moved(self, message: RowList.Moved) -> None:
+        """What a row has no room for is said below, when the cursor comes to it."""
+        message.stop()
+        rows, index = message.rows, message.index
+        if not rows.has_focus or index is None:
+            return
+        name, more = "", ""
+        if rows.id == "hub-jobs" and index < len(self.jobs):
+            job = self.jobs[index]
+            name, more = job.id, job.why if job.state in ("paused", "waiting", "failed") else ""
+        elif rows.id == "hub-offers" and self._opened is not None and index < len(self._opened.offers):
+            name = self._opened.offers[index].name
+            plan = self._planned.get(name)
+            why = plan.failure if plan is not None else None
+            more = f"{why.message} {why.advice}".strip() if why is not None else ""
+        if more and self._told_of != (name, more):
+            self.say(more, "$warning")
+        self._told_of = (name, more)
 
     def on_row_list_seen(self, message: RowList.Seen) -> None:
         """Of a repository with very many files those in view are planned, a moment after the last scrolling."""
@@ -133,6 +165,10 @@ class HubRepoScreen(ErrandScreen):
             return
         if any(offer.kind == "model" and offer.name not in self._planned for offer in opened.offers):
             return  # the best of some is not the best
+        failures = {plan.failure.message: plan.failure for plan in plans if plan.failure is not None}
+        if len(failures) == 1 and all(plan.failure is not None for plan in plans):
+            self.fail(failures.popitem()[1])
+            return
         choice = best(plans)
         if choice is None:
             self.say(none_fits(plans, here) if here is not None else "", "$warning")
