@@ -44,3 +44,15 @@ def test_what_the_proxy_refuses_is_said(monkeypatch: pytest.MonkeyPatch, name: s
     assert answer.failure.kind == "no_network"
     assert "proxy" in answer.failure.message
     assert proxy.seen[0] == "CONNECT hub.test:443"
+
+
+def test_a_proxy_that_is_not_there_is_thought_of(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{free_port}")
+    client = HubClient()
+    answer = client.call(GetInfo(id=client.next_id(), repo="o/r"))
+    client.close()
+    assert isinstance(answer, Failed), answer
+    assert answer.failure.kind == "no_network"
+    assert "proxy" in answer.failure.advice
+    assert "secret" not in str(answer)
+    assert hub.seen == []

@@ -1,5 +1,6 @@
 """Numbers as people read them. Bytes and seconds in, short text out; unknown is ``None`` and shown as ``–``."""
 
+import math
 import re
 
 from offtui.errors import UsageError
@@ -86,6 +87,14 @@ def seconds_text(seconds: float | None) -> str:
     if seconds < 3600:
         return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+def left_text(seconds: float | None) -> str:
+    """How long something will still take, which nobody knows to a tenth: ``"11 s"``, ``"2 min 05 s"``."""
+    if seconds is None:
+        return UNKNOWN
+    whole = max(math.ceil(seconds), 1)
+    return f"{whole} s" if whole < 60 else seconds_text(whole)
 
 
 def ago_text(seconds: float) -> str:

@@ -1,7 +1,6 @@
 """``offtui pull``: downloads a model from the hub."""
 
 import argparse
-import math
 import shutil
 import signal
 import sys
@@ -25,7 +24,7 @@ from offtui.models.remote import best, none_fits, plan_offer
 from offtui.store.catalogue import Catalogue
 from offtui.store.measurements import FileId, Store
 from offtui.text import clean_line
-from offtui.units import seconds_text, size_text
+from offtui.units import left_text, size_text
 
 LIVES = 5
 """How often the process that downloads may die of something else before it is given up."""
@@ -234,13 +233,13 @@ class _Bar:
             case "checking":
                 return [begin, amount, "checking what is here"]
             case "retrying":
-                again = f"again in {seconds_text(math.ceil(progress.wait))} · " if progress.wait > 3 else ""
+                again = f"again in {left_text(progress.wait)} · " if progress.wait > 3 else ""
                 return [begin, again + progress.why]
             case "fetching":
                 speed = self._meter.speed
                 if not speed:
                     return [begin, amount, *free]
-                left = seconds_text(self._meter.left(progress.total - progress.done))
+                left = left_text(self._meter.left(progress.total - progress.done))
                 return [begin, amount, f"{size_text(int(speed))}/s", f"{left} left", *free]
 
 

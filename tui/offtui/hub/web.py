@@ -4,6 +4,7 @@ import contextlib
 import re
 import socket
 import time
+import urllib.request
 from collections.abc import Generator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -181,11 +182,18 @@ def translated(what: str) -> Generator[None]:
         if "ProxyError" in kinds:
             raise HubError("no_network", "The proxy refuses.", "Check HTTPS_PROXY.") from None
         if "TransportError" in kinds:
-            advice = "What is on this disk works without it."
+            advice = "A proxy is set: check HTTPS_PROXY." if _has_proxy() else "What is on this disk works without it."
             raise HubError("no_network", f"{host()} cannot be reached.", advice) from None
         if "HTTPError" in kinds or "InvalidURL" in kinds:
             raise HubError("bad_answer", f"{host()} sent nonsense when asked for {what}.") from None
         raise
+
+
+def _has_proxy() -> bool:
+    """Whether requests to the endpoint go through a proxy."""
+    parts = urlsplit(endpoint())
+    proxies = urllib.request.getproxies()
+    return bool(proxies.get(parts.scheme) or proxies.get("all")) and not urllib.request.proxy_bypass(parts.netloc)
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

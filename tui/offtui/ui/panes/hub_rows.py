@@ -1,6 +1,5 @@
 """How the hub looks: rows of repositories, of what one offers, and of downloads. Pure."""
 
-import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from offtui.text import clean_line
-from offtui.units import GIB, UNKNOWN, count_text, params_text, seconds_text, size_text
+from offtui.units import GIB, UNKNOWN, count_text, left_text, params_text, size_text
 
 if TYPE_CHECKING:
     from offtui.hub.names import Offer
@@ -132,7 +131,7 @@ def _tail(job: "Job") -> tuple[str, str]:
         case "running" if job.lacks:
             return f"the disk lacks {size_text(job.lacks)}", "$error"
         case "running" if job.step:
-            again = f"again in {seconds_text(math.ceil(job.wait))} · " if job.wait > 3 else ""
+            again = f"again in {left_text(job.wait)} · " if job.wait > 3 else ""
             steps = {
                 "waiting": "another program downloads it",
                 "checking": "checking what is here",
@@ -141,7 +140,7 @@ def _tail(job: "Job") -> tuple[str, str]:
             return steps.get(job.step, job.step), "$warning"
         case "running":
             return (
-                f"{size_text(int(job.speed))}/s · {seconds_text(job.left)} left" if job.speed else "starting"
+                f"{size_text(int(job.speed))}/s · {left_text(job.left)} left" if job.speed else "starting"
             ), "$success"
         case "done":
             return "here and checked · Enter loads it", "$success"
