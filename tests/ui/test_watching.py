@@ -22,7 +22,7 @@ from offtui.ui.screens.help import HelpScreen
 from offtui.ui.screens.main import MainScreen
 from offtui.ui.screens.monitor import MonitorScreen
 from offtui.ui.widgets.line import Line
-from tests.recorder.scenes import card, sample
+from tests.recorder.scenes import Show, card, sample
 from tests.ui.harness import GIB, Recorder, Screen, StillShelf, with_recorder
 
 
@@ -254,6 +254,19 @@ async def test_the_page_that_is_held_does_not_move() -> None:
         await screen.press("p")
         await screen.until(lambda: "now" in page(screen))
         assert drawn(screen) != rows
+
+
+async def test_an_answer_is_read_though_the_machine_was_not_looked_at_yet() -> None:
+    show = Show()
+    show.load(0.0)
+    show.answer(5.0)
+    full = MonitorScreen(lambda: show.tape, {}, answer=show.tape.answers()[-1])
+    full.set_reactive(MonitorScreen.session, show.state)
+    async with with_recorder() as (screen, _):
+        await screen.app.push_screen(full)
+        await screen.until(lambda: "answer 1" in page(screen))
+        await screen.press("left")
+        assert " ago" in page(screen)
 
 
 async def test_the_history_is_exported_by_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
