@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual import events
 
 from offtui.config import Config
 from offtui.engine.state import Phase, TurnState
 from offtui.monitor.sample import Sample
 from offtui.options import Options
+from offtui.protocol.events import DeviceMemory
+from offtui.protocol.facts import DeviceFacts
 from offtui.ui.application import OfftuiApp
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.models import ModelList
@@ -231,6 +234,38 @@ async def test_what_came_while_the_chat_was_covered_is_seen_when_it_is_not() -> 
         assert seen(screen) == 51.0
         screen.app._sampled(sample(52.0, card(used=4 * GIB)))
         await screen.until(lambda: "4.0 / 8.0 GiB" in screen.line("monitor-memory"))
+
+
+async def test_memory_of_a_device_that_changed_while_covered_is_seen_in_front_and_later_behind() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+
+        def free(gib: int) -> None:
+            cpu = DeviceFacts("CPU", "cpu", "a processor", 8 * GIB, 16 * GIB)
+            gpu = DeviceFacts("CUDA0", "gpu", "A Card", gib * GIB, 8 * GIB)
+            engine.say(replace(engine.state, memory=(cpu, gpu)), DeviceMemory((cpu, gpu), 1.0))
+
+        free(6)
+        await screen.until(lambda: "2.0 / 8.0 GiB" in screen.line("monitor-memory"))
+        await screen.press("f4")
+        await screen.until(lambda: isinstance(screen.app.screen, MonitorScreen))
+        free(5)
+        screen.app._sampled(sample(50.0))
+        await screen.until(lambda: "3.0 / 8.0 GiB" in page(screen))
+        assert screen.app.main.session.memory[1].free == 6 * GIB
+        engine.load(9)
+        await screen.until(lambda: "9/13 layers" in page(screen))
+        await screen.press("escape")
+        assert screen.app.screen is screen.app.main
+        assert screen.app.main.session is engine.state, "what came later is not undone"
+        await screen.press("f4")
+        await screen.until(lambda: isinstance(screen.app.screen, MonitorScreen))
+        free(4)
+        free(3)
+        await screen.press("escape")
+        await screen.until(lambda: screen.app.main.session is engine.state)
+        await screen.until(lambda: "5.0 / 8.0 GiB" in screen.line("monitor-memory"))
 
 
 def drawn(screen: Screen) -> list[str]:

@@ -114,6 +114,8 @@ class MainScreen(ComparingScreen):
             self.chat.transcript.flush()  # what came a moment after the last time
             return
         self.steering.note(mail.state, mail.occurrences)
+        if self.is_covered_news(mail):
+            return
         self.chat.as_before = self.steering.as_before
         self.chat.way_on = self.steering.way_on()
         self.query_one(KeyFooter).hear(mail.occurrences)

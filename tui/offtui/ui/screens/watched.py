@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, cast
 from textual.app import App
 from textual.reactive import var
 
+from offtui.engine.state import SessionState
 from offtui.monitor.sample import Sample
 from offtui.options import Options
 from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
-from offtui.ui.messages import AnswerPaid, SampleTaken
+from offtui.ui.bridge import Mail
+from offtui.ui.messages import AnswerPaid, PlanMade, SampleTaken
 from offtui.ui.ports import Desk, Memory
+from offtui.ui.rhythm import is_only_memory
 from offtui.ui.screens.chatting import ChattingScreen
 from offtui.ui.widgets.prompt import Prompt
 
@@ -33,6 +36,9 @@ class WatchedScreen(ChattingScreen):
         self.tape = tape
         self._full: MonitorScreen | None = None
         """The monitor that covers everything."""
+        self._unseen: SessionState | None = None
+        """The newest state, where only what devices have free is another since everything is covered."""
+        self._plan_unseen: PlanMade | None = None
 
     def on_sample_taken(self, message: SampleTaken) -> None:
         """The machine was looked at; what is covered is not painted meanwhile."""
@@ -41,6 +47,22 @@ class WatchedScreen(ChattingScreen):
             return
         self.sample = message.sample
         self._look_at_chosen()
+
+    def is_covered_news(self, mail: Mail) -> bool:
+        """Take in news of which nothing is seen but in the monitor that covers everything, if that is what they are."""
+        self._unseen = None
+        if self._full is None or mail.occurrences or not is_only_memory(self.session, mail.state):
+            return False
+        self._unseen = self._full.session = mail.state
+        return True
+
+    def on_plan_made(self, message: PlanMade) -> None:
+        """A plan that has nothing to say but figures waits too; without a draft the monitor shows none of them."""
+        has_news = self.plan is None or message.view.notices or message.view.bugs
+        self._plan_unseen = None
+        if self._full is not None and self.draft is None and self.study is None and not has_news:
+            self._plan_unseen = message
+            message.prevent_default()
 
     def on_messages_chosen(self) -> None:
         """The monitor shows the time of the answer that is chosen."""
@@ -80,6 +102,12 @@ class WatchedScreen(ChattingScreen):
         def uncovered(_: None) -> None:
             self._full, self.sample = None, full.sample
             self._look_at_chosen()
+            state, self._unseen = self._unseen, None
+            plan, self._plan_unseen = self._plan_unseen, None
+            if state is not None:
+                self.session = state
+            if plan is not None:
+                self.post_message(PlanMade(plan.view))
 
         self._full = full
         app.push_screen(full, uncovered)
