@@ -140,7 +140,7 @@ def _watch(master: int, seconds: float, *, keys: bool, after: float) -> tuple[li
     waits: list[float] = []
     pending: tuple[str, float] | None = None
     tail = ""
-    begin, typed = time.monotonic() + after, 0
+    begin, typed = float("inf"), 0
     while True:
         ready, _, _ = select.select([master], [], [], 0.002 if keys else 1.0)
         now = time.monotonic()
@@ -152,6 +152,8 @@ def _watch(master: int, seconds: float, *, keys: bool, after: float) -> tuple[li
             if not data:
                 return arrived, waits
             arrived.append((time.monotonic(), len(data)))
+            if begin == float("inf") and b"\x1b[?1049h" in data:  # before that the terminal itself echoes keys
+                begin = now + after
             if keys:
                 tail = tail[-2000:] + data.decode(errors="replace")
                 if pending and pending[0] in tail:

@@ -308,3 +308,17 @@ async def test_text_is_selected_with_the_mouse_and_copied_without_bars() -> None
         app.screen.clear_selection()
         await pilot.pause()
         assert app.transcript.render_line(1).text == plain.text
+
+
+async def test_an_answer_that_is_followed_is_followed_on_through_resizes() -> None:
+    app = Host()
+    async with app.run_test(size=(80, 24)) as pilot:
+        transcript = app.transcript
+        transcript.append(Entry(1, "assistant", TEN_LINES * 3))
+        transcript.begin(2)
+        for width, height in [(58, 36), (40, 10), (100, 40), (30, 8), (90, 36), (60, 12), (110, 40)] * 2:
+            transcript.feed("some more words of a paragraph that is wrapped at every width " * 4 + "\n\n")
+            await pilot.resize_terminal(width, height)
+            transcript.flush()
+            await until(pilot, lambda: transcript._fitted == transcript.outer_size)
+            assert transcript.following, (width, height)

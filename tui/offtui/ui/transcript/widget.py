@@ -51,11 +51,10 @@ class Transcript(BareScrollView, can_focus=True):
         self._empty = clean(empty)
         self._shown: list[Line] = []
         self._thumb = (0, 0, 0)
-        self._view_height = 0  # not known
+        self._view_height, self._fitted = 0, Size(0, 0)  # not known
         self._column = Column()
         self._palette = Palette(self)
-        self._following = True
-        self._settling = False
+        self._following, self._settling = True, False
         self._anchor = (0, 0)
         self._unseen = 0
         self._next_flush = 0.0
@@ -65,7 +64,7 @@ class Transcript(BareScrollView, can_focus=True):
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """All entries in order; the one being written with the text it has so far."""
+        """All entries in order; the one being written with its text so far."""
         return self._column.entries
 
     @property
@@ -231,7 +230,7 @@ class Transcript(BareScrollView, can_focus=True):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Lay out what came into view, so that nothing is drawn by estimate."""
-        if not self._settling:
+        if not self._settling and self.outer_size == self._fitted:
             self._go_to(self._column.settle_view(round(new_value), self._rows_in_view, upward=new_value < old_value))
             self._note_position()
             self._draw()
@@ -271,6 +270,8 @@ class Transcript(BareScrollView, can_focus=True):
 
     def _note_position(self) -> None:
         """Remember what is at the top, and whether the bottom is near enough to be followed."""
+        if self.outer_size != self._fitted:  # scrolled by Textual for a size not told of yet: nobody's wish
+            return
         rows, top = self._column.rows, round(self.scroll_y)
         if top < rows.total:
             self._anchor = rows.find(top)
@@ -300,7 +301,7 @@ class Transcript(BareScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         """Wrap what is seen to another width; the rest when it is scrolled to."""
         width = self.scrollable_content_region.width
-        self._view_height = 0
+        self._view_height, self._fitted = 0, self.outer_size
         if width > 0 and width != self._column.width:
             index, within = self._anchor
             before = self._column.rows.height(index) if index < len(self._column) else 1
