@@ -11,11 +11,12 @@ from offtui import paths
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.moves import MoveStep, MoveStepped
 from offtui.engine.parcel import parcel
-from offtui.engine.transfer import Host, Transfer, cache_size, expected_size
+from offtui.engine.transfer import Host, Transfer, cache_size, expected_size, to_await
 from offtui.errors import ProtocolError
 from offtui.memory import ram_available
 from offtui.protocol.events import StateSaved, TurnPaused
-from offtui.protocol.requests import Pause, Reserve, RestoreState, SaveState
+from offtui.protocol.requests import Load, Pause, Reserve, RestoreState, SaveState
+from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
 from offtui.units import MIB
 
@@ -38,10 +39,25 @@ def reserve(host: Host, move: Transfer) -> None:
 
 
 def announce(host: Host, move: Transfer, child: Child) -> None:
-    """Likewise the next worker, which will read it."""
-    if move.reserved and move.parcel is not None:
+    """Have the next worker map the memory that it will read while it loads."""
+    size = move.reserved or (0 if move.manifest is None else move.manifest.size)
+    if size >= RESERVE_FROM and move.parcel is not None:
         with contextlib.suppress(OSError):
-            host.send(child, Reserve(move.reserved, to_write=False), move.parcel.descriptor)
+            host.send(child, Reserve(size, to_write=False), move.parcel.descriptor)
+
+
+def load_in_place(host: Host, move: Transfer | None, worker: Child, spec: LoadSpec, left: tuple[str, ...]) -> None:
+    """Have the session's next worker load ``spec``, in a move or without one.
+
+    Raises:
+        ProtocolError: the request is too long.
+        UnicodeEncodeError: a text in it has lone surrogates.
+    """
+    if move is None:
+        host.send(worker, Load(spec, left=left))
+        return
+    host.send(worker, Load(spec, move.origin.flash_attn, to_await(move.origin, host.state), left))
+    announce(host, move, worker)
 
 
 def ask_for_cache(host: Host, move: Transfer, deadlines: Deadlines, now: float) -> bool:

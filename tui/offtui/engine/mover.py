@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
 from offtui.engine.ending import Stage
-from offtui.engine.handover import announce, ask_for_cache, give_cache, note, reserve
+from offtui.engine.handover import announce, ask_for_cache, give_cache, load_in_place, note, reserve
 from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStep, MoveStepped, Progress
 from offtui.engine.overlap import same_model
 from offtui.engine.slots import Slots
-from offtui.engine.transfer import CANCELLED, Host, Overlap, Transfer, outcome, to_await
+from offtui.engine.transfer import CANCELLED, Host, Overlap, Transfer, outcome
 from offtui.engine.waiting import stall
 from offtui.protocol.events import (
     Event,
@@ -169,13 +169,15 @@ class Mover:
         if move is not None and move.step is MoveStep.LOADING and worker is not None:
             self._restore(move, worker, now)
 
-    def loading(self, spec: LoadSpec) -> Load:
-        """The request with which the session's next worker loads ``spec``."""
+    def load(self, worker: Child, spec: LoadSpec) -> None:
+        """Have the session's next worker load ``spec``.
+
+        Raises:
+            ProtocolError: the request is too long.
+            UnicodeEncodeError: a text in it has lone surrogates.
+        """
         left, self._slots.used = self._slots.lend(spec.rpc), spec.rpc
-        move = self._transfer
-        if move is None:
-            return Load(spec, left=left)
-        return Load(spec, move.origin.flash_attn, to_await(move.origin, self._host.state), left)
+        load_in_place(self._host, self._transfer, worker, spec, left)
 
     def load_failed(self, failure: Failure) -> bool:
         """The load in the old one's place failed. True: the old one is loaded again; False: the move is over."""

@@ -241,7 +241,7 @@ class Supervisor:
             # A spare has introduced itself before it had a listener; each life tells its Hello once.
             self._hear(clean_event(worker.hello), now)
         try:
-            self.send(worker, self._mover.loading(spec))
+            self._mover.load(worker, spec)
         except (ProtocolError, UnicodeError):
             self._fail_load(NO_PATH)
             self.end_worker(Stage.QUIT, now)
