@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from offtui.config import Config
 from offtui.engine.state import Phase, SessionState
 from offtui.monitor.history import CAPACITY, Event
 from offtui.monitor.host import HostReader
+from offtui.monitor.nvml import Nvml
 from offtui.options import Options
 from offtui.recorder.tape import Tape
 from offtui.ui.application import OfftuiApp
@@ -154,7 +156,32 @@ def _truth() -> list[Figure]:
             free.values.append(abs(host.ram_used - (total - available)) / 2**20)
         idle, all_of_it = after[0] - before[0], after[1] - before[1]
         busy.values.append(abs((host.cpu or 0.0) - (1 - idle / all_of_it)) * 100)
-    return [figure for figure in (free, busy) if figure.values]
+    return [figure for figure in (free, busy, *_truth_of_cards()) if figure.values]
+
+
+def _truth_of_cards() -> list[Figure]:
+    """The same of NVIDIA's cards, where nvidia-smi is there to say it."""
+    fields = {"used": "memory.used", "power_w": "power.draw", "temp_c": "temperature.gpu", "util": "utilization.gpu"}
+    reach = {"used": "≤ 1", "power_w": "≤ 10", "temp_c": "≤ 1", "util": "≤ 10"}
+    units = {"used": "MiB", "power_w": "W", "temp_c": "°C", "util": "%"}
+    figures = {
+        field: Figure(f"{word}, against nvidia-smi", units[field], [], reach[field]) for field, word in fields.items()
+    }
+    if shutil.which("nvidia-smi") is None:
+        return []
+    reader = Nvml()
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields.values())}", "--format=csv,noheader,nounits"]
+    for _ in range(3):
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        for gpu, line in zip(reader.read().gpus, said, strict=False):
+            for field, word in zip(fields, line.split(","), strict=True):
+                ours = getattr(gpu, field)
+                scale = {"used": 1 / 2**20, "util": 100.0}.get(field, 1.0)
+                if ours is not None and word.strip().replace(".", "", 1).isdecimal():
+                    figures[field].values.append(abs(ours * scale - float(word)))
+        time.sleep(1.0)
+    reader.close()
+    return list(figures.values())
 
 
 def _proc_stat() -> tuple[float, float]:
