@@ -248,8 +248,7 @@ class ChattingScreen(SteeredScreen):
 
     def action_undo(self) -> None:
         """Put back what was deleted last."""
-        if not self.chat.talk.undo():
-            self.flash("There is nothing to undo.")
+        self.flash("It is back." if self.chat.talk.undo() else "There is nothing to undo.")
 
     def action_continue(self) -> None:
         """Have the last answer, which broke off, written on."""
