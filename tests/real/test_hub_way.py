@@ -72,7 +72,7 @@ def launched(device: RunningDevice) -> Terminal:
 
 def percent(terminal: Terminal) -> int:
     """How much of the download is here, by its row; -1: there is none."""
-    found = re.search(r"[█·]{12} +(\d+) %", terminal.text())
+    found = re.search(r"^ *[█·]+ +(\d+) %", terminal.text(), re.MULTILINE)
     return int(found[1]) if found else -1
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 from offtui.gguf.facts import FileFacts
 from offtui.gguf.library import ModelFile
 from offtui.models.entries import Entry
+from offtui.models.shelf import ShelfView
 from offtui.ui.panes.model_rows import model_lines
 from offtui.ui.panes.models import ModelList, ModelsPane
 from offtui.ui.screens.typed import TypedScreen
@@ -68,6 +69,15 @@ async def test_what_cannot_be_talked_with_is_said_and_not_loaded() -> None:
         await screen.press("enter")
         await screen.until(lambda: "projector for images" in screen.line("footer"))
         assert len(engine.wanted) == 1
+
+
+async def test_a_word_of_the_library_is_said_though_the_next_view_comes_at_once() -> None:
+    async with with_recorder(size=(80, 24), files=some(2)) as (screen, engine):
+        engine.load()
+        still = shelf(screen)
+        still.listener(ShelfView(tuple(still.entries), notices=("Deleted model 0007.",)))
+        still.tell()
+        await screen.until(lambda: "Deleted model 0007." in screen.line("footer"))
 
 
 def test_rows_fit_every_width() -> None:

@@ -41,11 +41,13 @@ def size_text(size: int | None) -> str:
 
 
 def count_text(count: int | None) -> str:
-    """A count of tokens: ``"812"``, ``"2.1k"``, ``"131k"``."""
+    """A count of tokens, of downloads: ``"812"``, ``"2.1k"``, ``"131k"``, ``"1.2M"``."""
     if count is None:
         return UNKNOWN
     if count < 1000:
         return str(count)
+    if count >= 999_500:
+        return f"{count / 1e6:.1f}M"
     return f"{count / 1000:.1f}k" if count < 100_000 else f"{count / 1000:.0f}k"
 
 

@@ -118,7 +118,8 @@ def _text(entries: Sequence[Entry]) -> str:
 def _row(entry: Entry) -> tuple[str, ...]:
     facts, file = entry.facts, entry.file
     if facts is None or facts.failure:
-        why = f"lacks {file.missing} parts" if file.missing else facts.failure if facts else "not read"
+        lacking = f"lacks {file.missing} of {file.missing + len(file.parts)} parts" if file.missing else ""
+        why = lacking or (facts.failure if facts else "not read")
         figures = (UNKNOWN, "", entry.quant, size_text(file.bytes), UNKNOWN, UNKNOWN, UNKNOWN)
         return (clean_line(file.name, 60), *figures, why)
     return (

@@ -109,7 +109,7 @@ class LibraryRead(Message):
 
     def can_replace(self, message: Message) -> bool:
         """Only the newest counts; what is said once must not be lost."""
-        return isinstance(message, LibraryRead) and not set(message.view.notices) - set(self.view.notices)
+        return isinstance(message, LibraryRead) and not set(self.view.notices) - set(message.view.notices)
 
 
 @dataclass
