@@ -57,6 +57,7 @@ class StillShelf:
         self.entries = [Entry(file=file) for file in files]
         self.listener = listener
         self.asked: list[tuple[object, ...]] = []
+        self.heard: list[Occurrence] = []
         self.tell()
 
     def tell(self) -> None:
@@ -84,7 +85,8 @@ class StillShelf:
     def elements(self, path: Path, key: str, tell: Callable[[ElementsReply], None]) -> None:
         self.asked.append(("elements", path, key))
 
-    def hear(self, state: SessionState, occurrence: Occurrence) -> None: ...
+    def hear(self, state: SessionState, occurrence: Occurrence) -> None:
+        self.heard.append(occurrence)
 
     def close(self) -> None: ...
 

@@ -1,12 +1,21 @@
+import sys
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
+from offtui.engine.session import Session
+from offtui.engine.state import LoadWanted, Occurrence, SessionState
 from offtui.gguf.facts import FileFacts
 from offtui.gguf.library import ModelFile
 from offtui.models.entries import Entry
 from offtui.models.shelf import ShelfView
 from offtui.ui.panes.model_rows import model_lines
 from offtui.ui.panes.models import ModelList, ModelsPane
+from offtui.ui.ports import Listener
 from offtui.ui.screens.typed import TypedScreen
+from tests.ui import harness
 from tests.ui.harness import GIB, StillShelf, with_recorder
 
 
@@ -78,6 +87,30 @@ async def test_a_word_of_the_library_is_said_though_the_next_view_comes_at_once(
         still.listener(ShelfView(tuple(still.entries), notices=("Deleted model 0007.",)))
         still.tell()
         await screen.until(lambda: "Deleted model 0007." in screen.line("footer"))
+
+
+async def test_the_library_hears_of_a_load_that_was_wanted_before_it_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+
+    def engine(listener: Listener) -> Session:
+        def hear(state: SessionState, occurrence: Occurrence) -> None:
+            listener(state, occurrence)
+            if isinstance(occurrence, LoadWanted):
+                told.set()
+
+        return Session(hear, command=[sys.executable, str(harness.WORKER)], spare=False)
+
+    class LateShelf(StillShelf):
+        def __init__(self, files: Sequence[ModelFile], listener: Callable[[ShelfView], None]) -> None:
+            assert told.wait(60)
+            super().__init__(files, listener)
+
+    monkeypatch.setattr(harness, "StillShelf", LateShelf)
+    async with harness.opened(engine) as screen:
+        await screen.until(lambda: bool(shelf(screen).heard), 60)
+        first = shelf(screen).heard[0]
+        assert isinstance(first, LoadWanted), "else nobody looks whether the file has changed"
+        assert first.spec.model == "/models/first.gguf"
 
 
 def test_rows_fit_every_width() -> None:

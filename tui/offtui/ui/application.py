@@ -122,6 +122,8 @@ class OfftuiApp(NarrowApp, inherit_bindings=False):
         self.main.attach(self._engine)
         self._shelf = self._ports.library(self._read)
         self.main.attach_shelf(self._shelf)
+        if (wanted := self._state.wanted) is not None:  # before there was a library to be told
+            self._shelf.hear(self._state, LoadWanted(wanted))
         self._watch = self._ports.watch(
             self._sampled, self._interval, lambda: self._worker_pid, lambda: mapped_file(self._state)
         )
