@@ -16,6 +16,7 @@ from offtui.options import Options
 from offtui.protocol.events import DeviceMemory
 from offtui.protocol.facts import DeviceFacts
 from offtui.ui.application import OfftuiApp
+from offtui.ui.interrupting import Word
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.models import ModelList
 from offtui.ui.panes.monitor import MonitorPane
@@ -153,7 +154,7 @@ async def test_ctrl_c_stops_in_the_full_monitor_and_quits_the_second_time() -> N
         engine.end(stop="cancelled")
         await screen.until(lambda: screen.phase is Phase.READY)
         await screen.press("ctrl+c")
-        assert "Ctrl+C again" in screen.app.screen.query_one("#full-keys", Line).text
+        assert "Ctrl+C again" in screen.app.screen.query_one(Word).text
         await screen.press("minus", "ctrl+c")
         assert screen.app.main.chat.prompt.text == "a draft", "what is not seen is not cleared"
         assert screen.app.is_running

@@ -20,7 +20,7 @@ from offtui.recorder.devices import mapped_file
 from offtui.recorder.tape import Tape
 from offtui.ui import attention, clipboard, themes
 from offtui.ui.bridge import Mailbox
-from offtui.ui.commands import quit_binding
+from offtui.ui.commands import everywhere
 from offtui.ui.keys import keymap, keys_under
 from offtui.ui.messages import (
     AnswerPaid,
@@ -55,7 +55,7 @@ class OfftuiApp(NarrowApp, inherit_bindings=False):
     CSS_PATH = "offtui.tcss"
     TITLE = "offtui"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [quit_binding()]
+    BINDINGS: ClassVar[list[BindingType]] = [everywhere("app.quit"), everywhere("app.interrupt")]
 
     def __init__(self, options: Options, ports: Ports, *, theme: Theme | None = None) -> None:
         """Build the app; nothing is opened before it is on the screen.
@@ -167,6 +167,10 @@ class OfftuiApp(NarrowApp, inherit_bindings=False):
         ):
             self.main.disarm()
         await super().on_event(event)
+
+    async def action_interrupt(self) -> None:
+        """Ctrl+C does the same on every screen."""
+        await self.main.action_interrupt()
 
     # The threads of the session, the sampler, the planner and the keeper
 

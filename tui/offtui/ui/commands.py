@@ -31,7 +31,7 @@ COMMANDS: tuple[Command, ...] = (
         id="app.interrupt",
         title="Copy, else stop, else clear, else quit",
         keys=("ctrl+c",),
-        action="interrupt",
+        action="app.interrupt",
     ),
     Command(
         id="session.go_back",
@@ -296,10 +296,10 @@ def bindings(where: Where) -> list[Binding]:
     ]
 
 
-def quit_binding() -> Binding:
-    """Quitting works in every screen, so it is bound to the app."""
-    command = BY_ID["app.quit"]
-    return Binding(",".join(command.keys), "quit", command.title, show=False, id=command.id, priority=True)
+def everywhere(id: str) -> Binding:
+    """What works on every screen, before whatever has the focus, is bound to the app."""
+    command = BY_ID[id]
+    return Binding(",".join(command.keys), command.action, command.title, show=False, id=id, priority=True)
 
 
 def _is_chord(key: str) -> bool:

@@ -14,7 +14,7 @@ from offtui.recorder.devices import mapped_file
 from offtui.recorder.news import News
 from offtui.recorder.tape import Tape
 from offtui.ui import themes
-from offtui.ui.commands import quit_binding
+from offtui.ui.commands import everywhere
 from offtui.ui.keys import keymap
 from offtui.ui.messages import NewsArrived, SampleTaken
 from offtui.ui.narrow import NarrowApp
@@ -28,7 +28,7 @@ class TopApp(NarrowApp, inherit_bindings=False):
     CSS_PATH = "offtui.tcss"
     TITLE = "offtui top"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [quit_binding(), ("ctrl+c", "quit", "Quit")]
+    BINDINGS: ClassVar[list[BindingType]] = [everywhere("app.quit"), ("ctrl+c", "quit", "Quit")]
 
     def __init__(self, config: Config, pid: int | None = None) -> None:
         """Build it; nothing is opened before it is on the screen.

@@ -20,6 +20,7 @@ from offtui.ui import messages, slash
 from offtui.ui.arming import Arming
 from offtui.ui.bridge import Mail
 from offtui.ui.commands import BY_ID, Situation, Where, bindings
+from offtui.ui.interrupting import Word, clear, say_on, selected_on
 from offtui.ui.keys import keys_of
 from offtui.ui.moving import is_stoppable
 from offtui.ui.panes.chat import ChatPane
@@ -241,33 +242,36 @@ class MainScreen(ComparingScreen):
             self.chat.transcript.choose(None)
             self.chat.prompt.focus()
 
-    def action_interrupt(self) -> None:
-        """Copy a selection, else stop what runs, else clear the prompt, else quit the second time."""
-        prompt = self.chat.prompt
-        self.interrupt(prompt.selected_text or self.get_selected_text() or "", prompt, self.flash)
-
-    def interrupt(self, selected: str, prompt: Prompt | None, say: Callable[[str], object]) -> None:
-        """The same for a screen that covers this one: its selection, ``None`` for the prompt, its way of saying."""
-        armed = self._quitting.disarm()
-        if selected:
-            say(self._desk.copy(selected))
+    async def action_interrupt(self) -> None:
+        """Copy a selection, else stop what runs, else clear the text field, else quit the second time."""
+        screen, armed = self._app.screen, self._quitting.disarm()
+        if selected := selected_on(screen):
+            await self._say(self._desk.copy(selected))
         elif is_stoppable(self.session):
             self.action_stop()
         elif self.session.phase is Phase.STOPPING:
-            say("Stopping…")
-        elif prompt is not None and prompt.text:
-            prompt.take()
+            await self._say("Stopping…")
+        elif clear(screen, self.chat.prompt):
+            pass
         elif armed:
             self._app.exit()
         else:
             self._quitting.arm()
             quit_key = " or ".join(["Ctrl+C again", *keys_of(BY_ID["app.quit"], self._keys)[:1]])
-            say(f"{quit_key} quits")
+            await self._say(f"{quit_key} quits")
+
+    async def _say(self, text: str) -> None:
+        """Where it is seen."""
+        if self._app.screen is self:
+            self.flash(text)
+        else:
+            await say_on(self._app.screen, text)
 
     def disarm(self) -> None:
         """Something else than another Ctrl+C came: the next one quits nothing, and is not said to."""
         if self._quitting.disarm():
             self.query_one(KeyFooter).calm()
+            self._app.screen.query(Word).remove()
 
     def action_dial(self) -> None:
         """To the dial."""

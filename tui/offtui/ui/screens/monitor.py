@@ -56,7 +56,6 @@ class MonitorScreen(Painted, OpaqueScreen):
         ("f4", "leave", "Back"),
         ("f", "leave", "Back"),
         ("q", "leave", "Back"),
-        Binding("ctrl+c", "interrupt", BY_ID["app.interrupt"].title, show=False, id="app.interrupt"),
         *(
             Binding(",".join(BY_ID[id].keys), f"elsewhere('{id}')", BY_ID[id].title, show=False, id=id)
             for id in _ELSEWHERE
@@ -80,7 +79,6 @@ class MonitorScreen(Painted, OpaqueScreen):
         graph: str = "braille",
         leave: str = "back",
         elsewhere: Callable[[str], object] | None = None,
-        interrupt: Callable[[str, Callable[[str], object]], object] | None = None,
         answer: Answer | None = None,
     ) -> None:
         """A page over a tape.
@@ -92,7 +90,6 @@ class MonitorScreen(Painted, OpaqueScreen):
             leave: the word for the key that ends it.
             answer: which is looked at to begin with.
             elsewhere: runs an action of the screen below, once this one has left; ``None``: there is none below.
-            interrupt: what Ctrl+C does with the text that is selected, and with a way of saying what it did.
         """
         super().__init__()
         self._compositor = CellCompositor()
@@ -101,7 +98,6 @@ class MonitorScreen(Painted, OpaqueScreen):
         self._graph: Style = cast(Literal["braille", "block", "ascii"], graph)
         self._leave = leave
         self._elsewhere = elsewhere
-        self._interrupt = interrupt
         self._zoom = 1
         self._cursor: int | None = None
         self._held: float | None = None
@@ -215,15 +211,8 @@ class MonitorScreen(Painted, OpaqueScreen):
             app.exit()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is nowhere else to go without a screen below, and Ctrl+C is the app's."""
-        if action == "interrupt":
-            return self._interrupt is not None
+        """There is nowhere else to go without a screen below."""
         return action != "elsewhere" or self._elsewhere is not None
-
-    def action_interrupt(self) -> None:
-        """As on every other screen."""
-        if self._interrupt is not None:
-            self._interrupt(self.get_selected_text() or "", self._say)
 
     def action_elsewhere(self, id: str) -> None:
         """Leave for where that command leads."""

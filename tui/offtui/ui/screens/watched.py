@@ -1,6 +1,5 @@
 """What the main screen does with looks at the machine: holds the newest, opens the monitor in full."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -18,7 +17,6 @@ from offtui.ui.messages import AnswerPaid, PlanMade, SampleTaken
 from offtui.ui.ports import Desk, Memory
 from offtui.ui.rhythm import is_only_memory
 from offtui.ui.screens.chatting import ChattingScreen
-from offtui.ui.widgets.prompt import Prompt
 
 if TYPE_CHECKING:
     from offtui.ui.screens.monitor import MonitorScreen
@@ -77,10 +75,6 @@ class WatchedScreen(ChattingScreen):
         """What an answer took stands on its stamp."""
         self.chat.talk.paid(message.turn, message.joules)
 
-    def interrupt(self, selected: str, prompt: Prompt | None, say: Callable[[str], object]) -> None:
-        """Copy what is selected, else stop what runs, else quit the second time."""
-        raise NotImplementedError
-
     def action_full_monitor(self) -> None:
         """The monitor on the whole screen."""
         from offtui.ui.screens.monitor import MonitorScreen
@@ -90,7 +84,6 @@ class WatchedScreen(ChattingScreen):
             self._keys,
             graph=self._options.config.graph,
             elsewhere=lambda action: self.call_later(self.run_action, action),
-            interrupt=lambda selected, say: self.interrupt(selected, None, say),
             answer=self.answer,
         )
         for name in ("session", "sample", "draft", "placement", "plan"):
