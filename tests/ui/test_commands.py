@@ -8,6 +8,7 @@ from offtui.errors import UsageError
 from offtui.ui import slash
 from offtui.ui.commands import BY_ID, COMMANDS, FOOTER_KEYS, Situation, Where, bindings, footer, palette
 from offtui.ui.keys import key_name, keymap, keys_of
+from offtui.ui.panes.footer import keys_line
 
 NEVER = {
     "ctrl+a", "ctrl+b", "ctrl+h", "ctrl+i", "ctrl+m", "ctrl+left_square_bracket", "ctrl+tab", "ctrl+enter", "alt+enter",
@@ -38,18 +39,30 @@ def test_letters_act_only_where_no_text_is_typed() -> None:
     assert all(command.where not in (Where.ANYWHERE, Where.PROMPT) for command in letters)
 
 
-def test_the_footer_never_has_more_than_five_keys() -> None:
+def test_the_footer_never_has_more_than_five_keys_where_it_is_narrow_nor_loses_the_way_back() -> None:
     for phase, where, covered, device, back in itertools.product(Phase, Where, (0, 1), (0, 1), ("", "guide")):
-        shown = footer(Situation(phase, where, bool(covered), bool(device), back, True))
-        assert 0 < len(shown) <= FOOTER_KEYS
-        assert all(word for _, word in shown)
+        situation = Situation(phase, where, bool(covered), bool(device), back, True)
+        shown, way_back = footer(situation)
+        assert 0 < len(shown) + (way_back is not None) <= FOOTER_KEYS
+        assert all(word for _, word in footer(situation, None)[0])
+        for width in (8, 20, 40, 78, 97, 118, 198):
+            line = keys_line(situation, {}, width)
+            assert line.cell_length <= width
+            assert way_back is None or line.plain.endswith("Esc back")
+
+
+def test_a_wide_footer_names_all_there_is_to_do_with_a_model() -> None:
+    situation = Situation(Phase.READY, Where.MODELS, pane_open=True)
+    said = keys_line(situation, {}, 118).plain
+    assert all(word in said for word in ("s sort", "f favourite", "m metadata", "D delete"))
+    assert "s sort" not in keys_line(situation, {"models.sort": "none"}, 118).plain
 
 
 def test_esc_is_offered_to_stop_in_the_chat_and_ctrl_c_in_a_pane() -> None:
     in_chat = footer(Situation(Phase.GENERATING, Where.PROMPT))
     in_pane = footer(Situation(Phase.LOADING, Where.DIAL, pane_open=True))
-    assert (in_chat[0][0].id, in_chat[0][1]) == ("app.back", "stop")
-    assert (in_pane[0][0].id, in_pane[0][1]) == ("app.interrupt", "cancel")
+    assert (in_chat[0][0][0].id, in_chat[0][0][1]) == ("app.back", "stop")
+    assert (in_pane[0][0][0].id, in_pane[0][0][1]) == ("app.interrupt", "cancel")
 
 
 def test_the_palette_lists_only_what_applies() -> None:

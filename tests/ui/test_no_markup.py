@@ -20,7 +20,7 @@ ALWAYS = {
     "MarkdownViewer", "ListItem",
 }  # fmt: skip
 """What always does, or has no place here."""
-CONTENTS = {"Content", "styled", "assemble"}
+CONTENTS = {"Content", "styled", "assemble", "border_keys"}
 TITLES = {"border_title", "border_subtitle", "tooltip", "title", "sub_title", "help"}
 """Attributes that are parsed when they are assigned."""
 

@@ -133,16 +133,39 @@ COMMANDS: tuple[Command, ...] = (
         footer="filter",
     ),
     Command(id="models.details", title="Details", keys=("i",), action="details", where=Where.MODELS, footer="details"),
-    Command(id="models.metadata", title="Everything the file says", keys=("m",), action="metadata", where=Where.MODELS),
+    Command(
+        id="models.metadata",
+        title="Everything the file says",
+        keys=("m",),
+        action="metadata",
+        where=Where.MODELS,
+        footer="metadata",
+    ),
     Command(
         id="models.sort", title="Sort by the next figure", keys=("s",), action="sort", where=Where.MODELS, footer="sort"
     ),
-    Command(id="models.favour", title="Favourite, or not", keys=("f",), action="favour", where=Where.MODELS),
+    Command(
+        id="models.favour",
+        title="Favourite, or not",
+        keys=("f",),
+        action="favour",
+        where=Where.MODELS,
+        footer="favourite",
+    ),
     Command(
         id="models.delete", title="Delete the file", keys=("D",), action="delete", where=Where.MODELS, footer="delete"
     ),
-    Command(id="models.again", title="Search the folders again", keys=("R",), action="again", where=Where.MODELS),
-    Command(id="hub.open", title="Search the hub", keys=("f7",), action="hub", slash="hub", argument="[WORDS]"),
+    Command(
+        id="models.again",
+        title="Search the folders again",
+        keys=("R",),
+        action="again",
+        where=Where.MODELS,
+        footer="search again",
+    ),
+    Command(
+        id="hub.open", title="Search the hub", keys=("f7",), action="hub", slash="hub", argument="[WORDS]", footer="hub"
+    ),
     *HUB,
     Command(id="monitor.open", title="Monitor", keys=("f3",), action="monitor", slash="monitor", footer="monitor"),
     Command(
@@ -230,16 +253,24 @@ _FOOTERS: Mapping[Where, Sequence[str]] = {
     Where.PROMPT: ("prompt.send", "dial.open", "models.open", "monitor.open", "app.help"),
     Where.CHAT: ("message.before", "message.edit", "chat.regenerate", "chat.copy", "app.help"),
     Where.DIAL: ("dial.step_up", "dial.auto", "dial.placement", "dial.plan", "app.back"),
-    Where.MODELS: ("models.load", "models.study", "models.filter", "models.details", "app.back"),
-    Where.MONITOR: ("monitor.enlarge", "monitor.pause", "dial.open", "models.open", "app.back", "app.help"),
+    Where.MODELS: (
+        "models.load", "models.study", "models.filter", "models.details", "models.sort", "models.favour",
+        "models.metadata", "models.delete", "hub.open", "models.again", "app.back",
+    ),
+    Where.MONITOR: ("monitor.enlarge", "monitor.pause", "dial.open", "models.open", "app.help", "app.back"),
     Where.FULL: ("full.closer", "full.further", "full.earlier", "full.answer_before", "full.now", "full.export"),
     Where.ANYWHERE: ("dial.open", "models.open", "monitor.open", "app.palette", "app.help"),
-}
+}  # fmt: skip
+"""By what has the focus, those that matter most first."""
 FOOTER_KEYS = 5
+"""Where the terminal is not wide."""
 
 
-def footer(situation: Situation) -> list[tuple[Command, str]]:
-    """The commands worth a place in the footer now, with the word to show: at most five."""
+def footer(situation: Situation, most: int | None = FOOTER_KEYS) -> tuple[list[tuple[Command, str]], Command | None]:
+    """The commands worth a place in the footer now, with the word to show, and the way back where there is one.
+
+    They are at most ``most`` together; ``None``: all there are.
+    """
     chosen: list[tuple[Command, str]] = []
     back = BY_ID["app.back"]
     if situation.phase is Phase.LOADING or situation.moving:
@@ -252,11 +283,14 @@ def footer(situation: Situation) -> list[tuple[Command, str]]:
         chosen.append((BY_ID["session.go_on"], "go on"))
     if situation.can_fit and not situation.moving and situation.phase is not Phase.LOADING:
         chosen.append((BY_ID["session.fit"], "fit it"))
+    way_back: Command | None = None
     for id in _FOOTERS.get(situation.focus, _FOOTERS[Where.ANYWHERE]):
         command = BY_ID[id]
-        if command.applies(situation):
-            chosen.append((command, "back" if command is back else command.footer))
-    return chosen[:FOOTER_KEYS]
+        if command is back:
+            way_back = back
+        elif command.applies(situation):
+            chosen.append((command, command.footer))
+    return chosen[: None if most is None else most - (way_back is not None)], way_back
 
 
 _NOT_LISTED = frozenset(

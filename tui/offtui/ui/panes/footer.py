@@ -1,4 +1,4 @@
-"""The last row: at most five keys that matter now, or a short word about what just happened."""
+"""The last row: the keys that matter now, or a short word about what just happened."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,8 @@ from textual.timer import Timer
 from offtui.engine.moves import MoveFailed
 from offtui.engine.state import Occurrence, TurnWanted, WorkerEnded
 from offtui.protocol.events import LoadFailed, TurnFailed
-from offtui.ui.commands import Situation, footer
+from offtui.ui.commands import FOOTER_KEYS, Situation, footer
+from offtui.ui.key_line import key_line
 from offtui.ui.keys import keys_of
 from offtui.ui.widgets.line import Line
 
@@ -17,6 +18,8 @@ FLASH = 4.0
 """Seconds a word stays."""
 _BREAKS = TurnWanted | TurnFailed | LoadFailed | MoveFailed | WorkerEnded
 """What makes it old before."""
+WIDE = 98
+"""Cells from which on there are as many keys as there is room for."""
 
 
 class KeyFooter(Line):
@@ -76,16 +79,8 @@ class KeyFooter(Line):
 
 
 def keys_line(situation: Situation, keys: dict[str, str], width: int) -> Content:
-    """``Enter send   ^R layers   F2 models``; what does not fit is left out from the right."""
-    parts: list[Content] = []
-    room = width
-    for command, word in footer(situation):
-        names = keys_of(command, keys)
-        if not names:
-            continue
-        part = Content.assemble((names[0], "$primary"), (f" {word}", "$quiet"))
-        if part.cell_length > room:
-            break
-        room -= part.cell_length + 3
-        parts.append(part)
-    return Content("   ").join(parts)
+    """``Enter send   ^R layers   F2 models``; what does not fit is left out from the right, but for the way back."""
+    shown, way_back = footer(situation, None if width >= WIDE else FOOTER_KEYS)
+    pairs = [(names[0], word) for command, word in shown if (names := keys_of(command, keys))]
+    names = keys_of(way_back, keys) if way_back is not None else []
+    return key_line(pairs, width, leave=(names[0], "back") if names else None)

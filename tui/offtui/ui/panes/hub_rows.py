@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from offtui.text import clean_line
+from offtui.ui.key_line import key_line
 from offtui.units import GIB, UNKNOWN, count_text, left_text, params_text, size_text
 
 if TYPE_CHECKING:
@@ -195,16 +196,16 @@ def head_lines(repo: "Repo", commit: str, refused: int) -> list[Content]:
     return lines
 
 
-def keys_line(focus: str, is_opened: bool, sort: str) -> Content:
+def keys_line(focus: str, is_opened: bool, sort: str, width: int) -> Content:
     """The keys that matter, by the id of the part that has the focus; ``""``: a list of repositories or offers."""
+    leave = ("Esc", "back")
     if focus == "hub-words":
-        pairs = [("Enter", "search"), ("Tab", "list"), ("Esc", "back")]
+        pairs = [("Enter", "search"), ("Tab", "list")]
     elif focus == "hub-jobs":
-        pairs = [("Enter", "hold, go on, load"), ("x", "give up"), ("Tab", "search"), ("Esc", "back")]
+        pairs = [("Enter", "hold, go on, load"), ("x", "give up"), ("Tab", "search")]
     elif is_opened:
         pairs = [("Enter", "download, load"), ("t", "to folder"), ("r", "readme"), ("p", "hold"), ("x", "give up")]
-        pairs.append(("Esc", "list"))
+        leave = ("Esc", "list")
     else:
-        pairs = [("Enter", "open"), ("r", "readme"), ("s", f"sort: {sort}"), ("/", "search"), ("Esc", "back")]
-    parts = [part for key, word in pairs for part in ((key, "bold $primary"), f" {word}   ")]
-    return Content.assemble(*parts).rstrip()
+        pairs = [("Enter", "open"), ("r", "readme"), ("s", f"sort: {sort}"), ("/", "search")]
+    return key_line(pairs, width, leave=leave)

@@ -17,6 +17,7 @@ from offtui.store.chats.changes import Change, SetDeleted, SetPinned, SetTags, S
 from offtui.store.chats.titles import UNTITLED
 from offtui.text import clean_line
 from offtui.ui.keeping import Keeping
+from offtui.ui.key_line import key_line
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.rowlist import RowList
 from offtui.ui.wording import when_text
@@ -29,9 +30,8 @@ _FINDS = "/ searches titles and text"
 Doing = Literal["finding", "naming", "tagging"]
 _KEYS = (
     ("Enter", "open"), ("/", "find"), ("r", "rename"), ("p", "pin"), ("t", "tags"), ("d", "delete"), ("u", "undo"),
-    ("Esc", "back"),
 )  # fmt: skip
-"""In the last row; together no wider than the box in a terminal of 80 columns."""
+"""In the last row, with the way back no wider than the box in a terminal of 80 columns."""
 
 
 class ChatsList(RowList):
@@ -223,6 +223,10 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
         else:
             self._say("Enter takes it · Esc leaves it as it was", "$quiet")
 
+    def on_resize(self) -> None:
+        """As many keys as there is room for."""
+        self.call_after_refresh(self._say_keys)
+
     def _leave_field(self) -> None:
         self._doing = "finding"
         field = self.query_one(Input)
@@ -235,11 +239,12 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
     def _say_keys(self) -> None:
         if self.query_one(Input).has_focus:
             return
-        keys = [Content.assemble((key, "$primary"), (f" {word}", "$quiet")) for key, word in _KEYS]
+        keys = list(_KEYS)
         if self._deleted:
             title = clean_line(self._deleted[-1][1], 24) or UNTITLED
-            keys.insert(0, Content.assemble(("u", "$primary"), (f" has {title} back", "$accent")))
-        self._show(Content("  ").join(keys))
+            keys = [("u", f"has {title} back"), *(pair for pair in keys if pair[0] != "u")]
+        width = self.query_one("#chats-note", Line).content_size.width or self.size.width - 8
+        self._show(key_line(keys, width, leave=("Esc", "back")))
 
     def _say(self, text: str, style: str) -> None:
         self._show(Content.styled(text, style))

@@ -12,6 +12,7 @@ from textual.content import Content
 from offtui.text import clean_line
 from offtui.ui.comparing import head_lines, verdict, versions_of
 from offtui.ui.conversation import Said
+from offtui.ui.key_line import key_line
 from offtui.ui.narrow import OpaqueScreen
 from offtui.ui.talking import entry_of, name_of
 from offtui.ui.transcript import Transcript
@@ -19,8 +20,8 @@ from offtui.ui.widgets.line import Line
 
 BESIDE = 100
 """Columns from which on there is room for two texts beside one another."""
-_KEYS = (("j k", "scroll"), ("< >", "other versions"), ("1 2", "go on with that one"), ("Esc", "back"))
-_SHORT = (("j k", "scroll"), ("< >", "versions"), ("1 2", "take"), ("Esc", "back"))
+_KEYS = (("1 2", "go on with that one"), ("< >", "other versions"), ("j k", "scroll"))
+_SHORT = (("1 2", "take"), ("< >", "versions"), ("j k", "scroll"))
 
 
 class CompareScreen(OpaqueScreen):
@@ -77,8 +78,7 @@ class CompareScreen(OpaqueScreen):
         wide = self.size.width >= BESIDE
         self.query_one("#compare-body").set_class(not wide, "-above")
         keys = _KEYS if wide else _SHORT
-        parts = [Content.assemble((key, "$primary"), (f" {word}", "$quiet")) for key, word in keys]
-        self.query_one("#compare-keys", Line).show(Content("   ").join(parts))
+        self.query_one("#compare-keys", Line).show(key_line(keys, self.size.width - 2, leave=("Esc", "back")))
 
     def action_roll(self, how: str) -> None:
         """Scroll both, so that the same place of both is seen."""

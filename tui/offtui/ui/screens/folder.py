@@ -11,6 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from offtui.ui.key_line import border_keys
+
 
 class FolderScreen(ModalScreen[str]):
     """The absolute path; ``""`` where it was left."""
@@ -31,7 +33,7 @@ class FolderScreen(ModalScreen[str]):
         """A box with a field."""
         with Vertical(id="typed-box") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = "Enter downloads · Esc leaves"
+            box.border_subtitle = border_keys(self, ("Enter", "download"))
             yield Input(self._folder, placeholder="a folder, as in ~/models", id="folder-path")
             yield Static(Content.styled("It is made where it does not exist.", "$quiet"), markup=False)
 
@@ -40,7 +42,7 @@ class FolderScreen(ModalScreen[str]):
         message.stop()
         folder, trouble = folder_of(message.value)
         if trouble:
-            self.query_one("#typed-box").border_subtitle = Content(f"{trouble} · Esc leaves")
+            self.query_one("#typed-box").border_subtitle = border_keys(self, before=trouble)
         else:
             self.dismiss(folder)
 

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from offtui.ui.commands import COMMANDS, Command, Where
+from offtui.ui.key_line import border_keys
 from offtui.ui.keys import keys_of
 
 _HEADS = {
@@ -57,7 +58,7 @@ class HelpScreen(ModalScreen[None]):
         """The page."""
         with VerticalScroll(id="help-box") as box:
             box.border_title = "Help"
-            box.border_subtitle = "Esc closes"
+            box.border_subtitle = border_keys(self)
             yield Static(help_text(self._keys), markup=False)
 
     def action_leave(self) -> None:

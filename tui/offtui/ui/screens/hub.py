@@ -322,4 +322,5 @@ class HubScreen(HubRepoScreen):
         rows.styles.height = min(len(jobs), JOBS) + 1
         rows.show(len(jobs), lambda row, width: hub_rows.job_lines(jobs[row], width))
         focus = next((id for id in ("hub-words", "hub-jobs") if self.query_one(f"#{id}").has_focus), "")
-        self.query_one("#hub-keys", Line).show(hub_rows.keys_line(focus, self._opened is not None, self._sort))
+        keys = hub_rows.keys_line(focus, self._opened is not None, self._sort, self.size.width - 2)
+        self.query_one("#hub-keys", Line).show(keys)

@@ -17,6 +17,7 @@ from offtui.errors import UsageError
 from offtui.protocol.spec import Sampling
 from offtui.store.manners import Manner, Manners
 from offtui.text import clean, clean_line
+from offtui.ui.key_line import border_keys
 from offtui.ui.manner import VALUES, summary, value_text, with_value
 from offtui.ui.widgets.cycle import Cycle
 from offtui.ui.widgets.line import Line
@@ -73,7 +74,7 @@ class MannerScreen(ModalScreen[tuple[Manner, ...] | None]):
         presets = [NO_PRESET, *self._manners.presets()]
         with VerticalScroll(id="manner-box") as box:
             box.border_title = "How answers are written"
-            box.border_subtitle = "Enter applies · ^S keeps a preset · Esc leaves"
+            box.border_subtitle = border_keys(self, ("Enter", "apply"), ("^S", "keep a preset"))
             box.can_focus = False
             with Horizontal(classes="manner-row"):
                 yield _label("for")

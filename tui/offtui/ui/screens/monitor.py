@@ -19,6 +19,7 @@ from offtui.recorder.tape import Answer, Tape
 from offtui.text import clean_line
 from offtui.ui.commands import BY_ID, Where, bindings
 from offtui.ui.compositing import CellCompositor
+from offtui.ui.key_line import key_line
 from offtui.ui.keys import keys_of
 from offtui.ui.narrow import OpaqueScreen
 from offtui.ui.panes.painted import Painted
@@ -283,15 +284,8 @@ class MonitorScreen(Painted, OpaqueScreen):
     def _keys_line(self, width: int) -> Content:
         if self._flash:
             return Content.styled(self._flash, "$accent").truncate(width, ellipsis=True)
-        parts: list[Content] = []
-        room = width
-        leave = Content.assemble(
-            ("Esc", "$primary"), (f" {'now' if self._held is not None else self._leave}", "$quiet")
-        )
-        for ids, word in _FOOTER:
-            names = "/".join(name for id in ids for name in keys_of(BY_ID[id], self._keys)[:1])
-            part = Content.assemble((names, "$primary"), (f" {word}", "$quiet"))
-            if names and part.cell_length + 3 <= room - leave.cell_length:
-                parts.append(part)
-                room -= part.cell_length + 3
-        return Content("   ").join([*parts, leave])
+        named = [
+            ("/".join(key for id in ids for key in keys_of(BY_ID[id], self._keys)[:1]), word) for ids, word in _FOOTER
+        ]
+        leave = "Esc", "now" if self._held is not None else self._leave
+        return key_line([pair for pair in named if pair[0]], width, leave=leave)

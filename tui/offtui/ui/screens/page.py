@@ -10,6 +10,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from offtui.ui.key_line import border_keys
+
 
 class PageScreen(ModalScreen[None]):
     """Esc closes it."""
@@ -28,7 +30,7 @@ class PageScreen(ModalScreen[None]):
         """The page."""
         with VerticalScroll(id="page-box") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = "Esc closes"
+            box.border_subtitle = border_keys(self)
             yield Static(Content("\n").join(self._lines), markup=False)
 
     def action_leave(self) -> None:

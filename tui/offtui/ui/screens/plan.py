@@ -12,6 +12,7 @@ from textual.widgets import Static
 from offtui.planner.view import SIGNS, Ladder, PlanRow, PlanView, rough
 from offtui.protocol.spec import Placement
 from offtui.text import clean_line
+from offtui.ui.key_line import border_keys
 from offtui.ui.widgets.strip import LEAVES, REFUSED, STAYS, THERE
 from offtui.units import GIB, MIB, rate_text, size_text
 
@@ -57,7 +58,7 @@ class PlanScreen(ModalScreen[None]):
         """What was found and the heads of the columns stay; the rows scroll, with what the signs mean below them."""
         with Vertical(id="plan-box") as box:
             box.border_title = Content(f"The plan · {_unit(self._view)[2]} at a context of {self._view.n_ctx}")
-            box.border_subtitle = "p placement · Esc closes" if len(self._view.ladders) > 1 else "Esc closes"
+            box.border_subtitle = border_keys(self, *([("p", "placement")] if len(self._view.ladders) > 1 else []))
             with VerticalScroll(id="plan-head", can_focus=False):
                 yield Static(id="plan-found", markup=False)
             yield Static(id="plan-columns", markup=False)

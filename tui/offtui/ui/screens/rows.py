@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 
+from offtui.ui.key_line import Pair, border_keys
 from offtui.ui.widgets.rowlist import RowList
 
 Row = tuple[Content, str]
@@ -42,7 +43,7 @@ class RowsScreen(ModalScreen[None]):
         """The page."""
         with Vertical(id="rows-box") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = Content(self._keys)
+            box.border_subtitle = border_keys(self, *self._keys)
             yield RowList(id="rows-list")
 
     def on_mount(self) -> None:
@@ -62,12 +63,12 @@ class RowsScreen(ModalScreen[None]):
             self._open(more)
 
     @property
-    def _keys(self) -> str:
-        return "Enter opens ▸ · Esc closes" if self._open is not None else "Esc closes"
+    def _keys(self) -> list[Pair]:
+        return [("Enter", "open ▸")] if self._open is not None else []
 
     def _say(self, text: str) -> None:
         """A word in the place of the keys; ``""``: the keys again."""
-        self.query_one("#rows-box").border_subtitle = Content(text or self._keys)
+        self.query_one("#rows-box").border_subtitle = border_keys(self, *([] if text else self._keys), before=text)
 
     def action_leave(self) -> None:
         """Close."""

@@ -9,6 +9,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from offtui.ui.key_line import border_keys
+
 
 class TypedScreen(ModalScreen[bool]):
     """``True`` where the name was typed; Esc leaves with ``False``."""
@@ -30,7 +32,7 @@ class TypedScreen(ModalScreen[bool]):
         """A box with the name, what will happen, and a field."""
         with Vertical(id="typed-box") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = "Enter does it · Esc leaves"
+            box.border_subtitle = border_keys(self, ("Enter", "do it"))
             yield Static(Content.styled(self._name, "bold $error"), markup=False)
             yield Static(Content.styled(self._text, "$quiet"), markup=False)
             yield Input(placeholder="type the name to do it", id="typed-name")
@@ -41,7 +43,7 @@ class TypedScreen(ModalScreen[bool]):
         if message.value.strip() == self._name.strip():
             self.dismiss(True)
         else:
-            self.query_one("#typed-box").border_subtitle = "that is not the name · Esc leaves"
+            self.query_one("#typed-box").border_subtitle = border_keys(self, before="that is not the name")
 
     def action_leave(self) -> None:
         """Do nothing."""
