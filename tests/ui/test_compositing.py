@@ -3,17 +3,22 @@
 import random
 
 import pyte
+import pytest
 from rich.console import Console
 from textual.app import App, ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.geometry import Region
 from textual.screen import Screen
 from textual.widgets import Static
 
-from offtui.ui.compositing import CellCompositor, CellsUpdate
+from offtui.ui.compositing import CellCompositor, CellScreen, CellsUpdate
+from offtui.ui.transcript import Entry, Transcript
+from offtui.ui.transcript.column import Column
+from offtui.ui.transcript.grid import Line as Row
 from offtui.ui.widgets.line import Line
 from offtui.ui.widgets.prompt import Prompt
+from tests.fakes.worker import MARKDOWN
 
 SIZE = (60, 20)
 
@@ -83,6 +88,85 @@ async def test_only_changed_cells_are_painted_and_the_screen_is_as_if_all_were()
             update = compositor.render_partial_update()
         assert update is not None
         assert cells(update) == [(1, 3), (1, 4)], "what was not touched is not sent"
+
+
+class Panes(CellScreen):
+    """A transcript beside a pane that comes and goes, with something in it that changes also while it is hidden."""
+
+    CSS = """
+    #transcript { width: 1fr; } #side { width: 26; } #long { height: 90; }
+    #side.-wide { width: 40; } .-narrow #side { display: none; }
+    """
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Transcript(id="transcript")
+            with VerticalScroll(id="side"):
+                yield Line(id="long")
+
+
+class PanesApp(App[None]):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def on_mount(self) -> None:
+        self.push_screen(Panes())
+
+    def begin(self) -> Transcript:
+        transcript = self.screen.query_one(Transcript)
+        transcript.extend([Entry(1, "user", "word " * 50), Entry(2, "assistant", MARKDOWN)])
+        transcript.begin(3)
+        transcript.feed(self.text)
+        return transcript
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_storm_of_sizes_leaves_the_rows_of_the_last_one(seed: int) -> None:
+    dice = random.Random(seed)
+    app = PanesApp("An answer that is wrapped. " * 9)
+    async with app.run_test(size=(105, 21)) as pilot:
+        await pilot.pause()
+        transcript, side = app.begin(), app.screen.query_one("#side")
+        for _ in range(12):
+            transcript.feed("some more words, " * dice.randint(1, 9) + dice.choice(["", "\n\n"]))
+            await dice.choice(
+                [pilot.pause, lambda: pilot.pause(0.01), lambda: pilot.resize_terminal(dice.randint(50, 160), 21)]
+            )()
+            app.screen.set_class(dice.random() < 0.3, "-narrow")
+            side.set_class(dice.random() < 0.5, "-wide")
+            side.display = dice.random() < 0.5
+            side.scroll_to(y=dice.randrange(60), animate=False)
+            app.screen._compositor.update_widgets({side.query_one(Line)})  # as painting does where it is dirty
+            transcript.flush()  # looks places up
+            assert transcript.region
+        await pilot.resize_terminal(105, 21)
+        app.screen.set_class(False, "-narrow")
+        side.display = False
+        await pilot.pause(0.1)
+        side.query_one(Line).refresh()  # out of sight
+        await pilot.pause(0.1)
+        side.display = True
+        assert transcript.region  # found by what is in sight from now on
+        for _ in range(500):
+            await pilot.pause(0.01)
+            transcript.flush()
+            told = transcript.outer_size == transcript._fitted == transcript.region.size
+            if told and not (app.screen._layout_required or transcript._column.has_fresh_text):
+                break
+        width = transcript.scrollable_content_region.width
+        assert width == 104 - side.region.width < 104
+        fresh = Column(width)
+        fresh.extend(transcript.entries)
+        fresh.begin(3)
+        fresh.relay(2)
+        rows = [line_text(line) for line in transcript._shown]
+        top = fresh.rows.total - transcript._column.rows.total + round(transcript.scroll_y)
+        assert rows == [line_text(line) for line in fresh.view(top, 21)]
+
+
+def line_text(line: Row) -> str:
+    return "".join(run.text for run in line)
 
 
 def emulator() -> tuple[pyte.Screen, pyte.Stream]:

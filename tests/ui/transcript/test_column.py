@@ -162,3 +162,14 @@ def test_ten_thousand_entries_are_taken_without_being_laid_out() -> None:
     column.extend(Entry(number, "assistant", "word " * 100) for number in range(10_000))
     column.settle_end(40)
     assert sum(1 for index in range(10_000) if column.is_cached(index)) < 20
+
+
+def test_an_answer_that_ends_while_nobody_looks_is_laid_out_anew_when_it_is_looked_at() -> None:
+    column = Column(40)
+    column.extend([Entry(1, "assistant", "")])
+    column.begin(1)
+    column.feed("one", "")
+    column.relay(0)
+    column.feed(" two", "")
+    column.end("done", "a stamp", None)
+    assert text_of(all_rows(column)) == " │ assistant\n │ one two\n ╰ a stamp\n"

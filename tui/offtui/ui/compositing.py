@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.control import Control
 from textual._compositor import (  # pyright: ignore[reportPrivateUsage] -- there is no public way to say how to paint
     Compositor,
+    CompositorMap,
     CompositorUpdate,
+    ReflowResult,
 )
 from textual.constants import MAX_FPS
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
@@ -54,6 +56,22 @@ class CellCompositor(Compositor):
 
     A stretch that changed must not begin or end within a wide character.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: CompositorMap = {}
+        """The places that widgets were told of."""
+
+    def reflow(self, parent: Widget, size: Size) -> ReflowResult:
+        """Find all places again, and which widgets have another size than they were told.
+
+        Textual compares with the places found last. Those are also looked up in between, where a widget out of sight
+        is dirty: one whose size has changed then is never told, and wraps for the old one from then on.
+        """
+        self._full_map = self._told
+        result = super().reflow(parent, size)
+        self._told = self._full_map
+        return result
 
     def render_partial_update(self) -> CellsUpdate | None:  # pyright: ignore[reportIncompatibleMethodOverride] -- the base says which of its updates, not that it is one
         """What has changed since the last time; ``None``: nothing."""

@@ -206,6 +206,7 @@ class Column:
         self._live = None
         tokens = entry.reasoning_tokens if reasoning_tokens is None else reasoning_tokens
         self._items[live.index].entry = _cleaned(replace(entry, state=state, stamp=stamp, reasoning_tokens=tokens))
+        self._forget(live.index)
 
     def relay(self, index: int) -> int:
         """Lay an entry out again. Returns by how many rows it grew."""
@@ -316,7 +317,7 @@ class Column:
             self._items[oldest].lines = None
 
     def _forget(self, index: int) -> None:
-        """Drop the rows of one entry; its height stays as it was until it is laid out."""
+        """Have one entry laid out again before it is looked at; its height stays as it was until then."""
         self._items[index].exact = False
 
     def _forget_all(self) -> None:
