@@ -11,6 +11,7 @@ import pytest
 from offtui.recorder import address
 from offtui.recorder.server import Server
 from tests.cli.conftest import Outcome
+from tests.fakes import nvml
 from tests.recorder.scenes import Show
 
 
@@ -43,6 +44,16 @@ def test_the_status_of_this_machine_is_true(offtui: Callable[..., Outcome]) -> N
     assert status["host"]["ram_total"] <= ram.total
     assert abs(status["host"]["ram_used"] - (ram.total - ram.available)) < ram.total / 4
     assert 0 <= status["host"]["cpu"] <= 1
+
+
+def test_why_a_card_is_not_there_is_said_beside_the_line(tmp_path: Path) -> None:
+    orders = tmp_path / "orders"
+    orders.write_text("fail nvmlInitWithFlags 18\n")
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(nvml.build(tmp_path / "lib")), "FAKE_NVML": str(orders)}
+    command = [sys.executable, "-m", "offtui", "status"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("RAM ")
+    assert done.stderr == "NVML: driver/library version mismatch; reboot.\n"
 
 
 def test_the_session_of_an_offtui_that_runs_is_told(offtui: Callable[..., Outcome], served: Show) -> None:

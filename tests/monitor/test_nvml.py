@@ -213,6 +213,14 @@ def test_a_driver_that_cannot_count_is_said_and_tried_again(child: Child) -> Non
     assert len(child.ask(clock=7)["gpus"]) == 1
 
 
+def test_a_gpu_that_appears_later_is_found(child: Child) -> None:
+    child.obey("gpus 0")
+    assert child.ask(clock=1) == {"gpus": [], "problems": [], "cached": None}
+    child.obey("gpus 1")
+    assert child.ask(clock=3)["gpus"] == [], "not at once"
+    assert [gpu["name"] for gpu in child.ask(clock=7)["gpus"]] == ["NVIDIA Fake 0"]
+
+
 def test_a_machine_without_the_library_has_no_gpus_and_no_problem(tmp_path: Path) -> None:
     (tmp_path / nvml.LIBRARY).write_text("not a library")  # found before the machine's own, if it has one
     with Child(tmp_path, tmp_path / "orders", "reader") as child:

@@ -4,6 +4,7 @@ import itertools
 import re
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,6 +135,16 @@ def test_an_answer_that_is_looked_at_is_told_in_a_line() -> None:
     lines = page(show, answer=answer, window=Window(25.0, 37.0, slice=(answer.began, answer.ended)), live=False)
     told = next(line for line in lines if line.startswith("answer 1"))
     assert told.startswith("answer 1 · 4/13 layers · 41 tokens · 2.05 t/s · 2.0 kJ, 48.8 J/token · first token 600 ms")
+
+
+def test_what_is_wrong_with_a_driver_is_said_in_full() -> None:
+    sentence = "NVML: NVIDIA GeForce RTX 4060: the GPU is lost: it fell off the bus or its driver reset it."
+    show = ready()
+    machine = msgspec.structs.replace(sample(100.0), problems=(sentence,))
+    made = Page(78, 23, show.tape, show.state, machine, Window(120.0, 100.0), True, lambda _: None)
+    lines = [line.plain.rstrip() for line in page_lines(made)]
+    assert " ".join(lines[1:3]) == sentence
+    assert len(lines) <= 23
 
 
 def test_a_crowd_is_counted() -> None:

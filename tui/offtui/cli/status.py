@@ -1,6 +1,7 @@
 """``offtui status``: the machine and the session that runs, once, for people, programs and tmux."""
 
 import argparse
+import sys
 import threading
 import time
 from typing import Final
@@ -11,6 +12,7 @@ from offtui.cli.commands import Commands
 from offtui.cli.options import argument_type
 from offtui.errors import OfftuiError, UsageError
 from offtui.monitor.sample import Sample
+from offtui.text import clean_line
 
 PATIENCE: Final = 0.8
 """Seconds for the drivers of the GPUs; who is slower is unknown."""
@@ -55,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(status.tmux_line(sample, state))
     else:
         print(status.line(sample, state))
+        for problem in sample.problems:
+            print(clean_line(problem), file=sys.stderr)
     return 0
 
 

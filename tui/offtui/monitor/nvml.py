@@ -27,7 +27,7 @@ _BROKEN = {
     13: "the NVIDIA driver is too old for NVML as offtui reads it",
     15: "the GPU is lost: it fell off the bus or its driver reset it",
     16: "the GPU has to be reset",
-    18: "the NVIDIA driver and its library have different versions; a reboot puts that right",
+    18: "driver/library version mismatch; reboot",
     999: "the driver reports an unknown error",
 }
 """NVML's return codes after which handles are worthless."""
@@ -140,6 +140,10 @@ class Nvml:
             self._down()
             self._again = now + self._retry
             self._problem = f"NVML: {_reason(error)}."
+            return
+        if not self._devices:  # NVML counts GPUs when it is begun: one that comes later is found by beginning again
+            self._down()
+            self._again = now + self._retry
 
     def _down(self) -> None:
         self._devices.clear()

@@ -1,5 +1,6 @@
 """The page of the full monitor: who gets how many rows, and what stands in them. Pure."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,8 @@ def _head(page: Page) -> list[Content]:
     problems = list(page.sample.problems) if page.sample is not None else []
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        lines.append(Content.styled(clean_line(problems[0]) + more, "$warning").truncate(page.width, ellipsis=True))
+        said = textwrap.wrap(clean_line(problems[0]) + more, max(page.width, 1), max_lines=2, placeholder="…")
+        lines += [Content.styled(row, "$warning").truncate(page.width, ellipsis=True) for row in said]
     return lines
 
 
