@@ -11,6 +11,8 @@ HOSTILE = (
     ("", "[]("), ("", "[](("), ("", "![]("), ("", "[](()"), ("[](", "(a)"), ("", "]("), ("", "<!--"), ("", "<br"),
     ("", "<br "), ("", "<a"), ("", "</"), ("", "\n "), ("", "\n\t \t"), ("x\n", " "), ("", "&"), ("", "&#"),
     ("&#", "9"), ("&#x", "f"), ("", "&lt;"), ("", "*"), ("", "\x1b["),
+    ("", "-"), ("", "- "), ("a\n", "-\n"), ("a\n", "|"), ("a\n", "a|\n"), ("", "~"), ("", "1"),
+    ("x\n", "x\n"), ("```\n", "`"),
 )  # fmt: skip
 """A beginning, and what repeats."""
 
@@ -52,6 +54,19 @@ def test_no_text_takes_long(begin: str, again: str) -> None:
         ("a&#" + "9" * 5000 + ";b &#x" + "f" * 5000 + "; &#65;&amp;", "ab  A&"),
         ("a<br/>b<br>c</p>d", "a\nb\nc\nd"),
         ("a\n \n\t\n\nb", "a\n\nb"),
+        ("a paragraph\nof three\n lines\n\nand another", "a paragraph of three lines\n\nand another"),
+        ("# Title\nText\nmore\n## Next", "# Title\nText more\n## Next"),
+        ("Title\n=====\nText\nmore\n---\nlast", "Title\n=====\nText more\n---\nlast"),
+        ("- one\n  goes on\n- two\n  * three\n1. four\n2) five", "- one goes on\n- two\n  * three\n1. four\n2) five"),
+        ("a verse  \nanother\\\nlast\nof it", "a verse\nanother\nlast of it"),
+        ("say\n```sh\na\nb\n```\nafter\nit", "say\n```sh\na\nb\n```\nafter it"),
+        ("~~~~\na\n~~~\nb\n~~~~\nc\nd", "~~~~\na\n~~~\nb\n~~~~\nc d"),
+        ("code:\n\n    a\n    b\n\nend", "code:\n\n    a\n    b\n\nend"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\ntext", "| a | b |\n|---|---|\n| 1 | 2 |\ntext"),
+        ("a | b | c\n--|---|--\n1 | 2 | 3", "a | b | c\n--|---|--\n1 | 2 | 3"),
+        ("a | b\n--|--\n1 | 2", "a | b\n--|--\n1 | 2"),
+        ("1. a\n    - b\n      c\n    - d", "1. a\n    - b c\n    - d"),
+        ("> said\n> again\n\nx", "> said\n> again\n\nx"),
     ],
 )
 def test_what_is_read_of_it(raw: str, text: str) -> None:

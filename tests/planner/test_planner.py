@@ -15,6 +15,7 @@ from offtui.planner.learning import learned
 from offtui.planner.view import fit_line, need_line, part_of, rate_line, rough
 from offtui.protocol.events import DeviceMemory
 from offtui.protocol.facts import DeviceKind
+from offtui.protocol.spec import LoadSpec
 from offtui.store.measurements import Store
 from offtui.units import GIB, MIB
 from tests.fakes import gguf_shapes as shapes
@@ -139,6 +140,14 @@ def test_other_threads_are_another_measurement(scene: Scene, header: Header) -> 
     scene.load(msgspec.structs.replace(fact, spec=spec))
     scene.until(lambda: scene.view.spec.n_threads == 1)
     assert scene.view.rows[20].runs == 0
+
+
+def test_a_load_that_is_wanted_is_predicted_with_the_threads_it_will_run_with(scene: Scene, header: Header) -> None:
+    scene.load(loaded_as_planned(header, 20))
+    scene.until(lambda: bool(scene.views))
+    scene.planner.study(LoadSpec(model=header.path))
+    scene.until(lambda: scene.views[-1].spec.n_ctx is None)
+    assert scene.view.spec.n_threads == 3
 
 
 def test_a_load_that_is_as_planned_has_no_bug_and_its_residuals_are_kept(scene: Scene, header: Header) -> None:

@@ -98,6 +98,7 @@ async def test_a_model_is_turned_before_it_is_loaded(tmp_path: Path) -> None:
         await screen.until(lambda: main.plan is not None and main.plan.spec.model == other.path)
         await screen.until(lambda: main.draft is not None and main.draft == main.plan.choice)
         assert "of 37   not loaded" in screen.line("dial-count")
+        assert "12/47 layers" in screen.line("status")  # of the model that is up, which the dial does not turn now
         assert main.query_one("#dial").border_title == " Layers · other "
         assert "t/s predicted" in screen.line("dial-figures")
         await screen.press("home", "right", "right")

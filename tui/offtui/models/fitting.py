@@ -110,7 +110,7 @@ def here_of(facts: Sequence[DeviceFacts], store: Store, loaded: Loaded | None = 
 
 def plan_of(header: Header, here: Here, store: Store | None = None, n_ctx: int | None = None) -> PlanView:
     """The plan of every layer count of a model, here or still on the hub."""
-    spec = LoadSpec(model=header.path, n_ctx=n_ctx)
+    spec = LoadSpec(model=header.path, n_ctx=n_ctx, n_threads=here.n_threads)
     ground = Ground(spec, True, here.facts, here.ram_available, contexts=here.contexts, bandwidth=here.bandwidth)
     file = FileId.of(header.path) if store is not None else None
     points = None

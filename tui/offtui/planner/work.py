@@ -37,6 +37,7 @@ from offtui.protocol.spec import LoadSpec, Placement
 from offtui.store.measurements import Circumstances, FileId, Residual, Spent, Store
 from offtui.text import clean_line
 from offtui.units import MIB
+from offtui.worker.threads import default_threads
 
 UNPAID = 8
 """Answers that ended and whose energy may still come."""
@@ -110,7 +111,7 @@ class Work:
         self._subjects: dict[FileId, _Subject] = {}
         self._idle: dict[tuple[str, ...], tuple[DeviceFacts, ...]] = {}
         """By RPC endpoints: every device with what is free when nothing of ours is loaded."""
-        self._threads: int | None = None
+        self._threads = default_threads()
         self._dry: dict[tuple[FileId, LoadSpec], dict[Spot, DryResult]] = {}
         self._tried: dict[tuple[FileId, LoadSpec], set[Spot]] = {}
         self._basis: tuple[object, ...] = ()
@@ -134,7 +135,7 @@ class Work:
         """Remember what an occurrence teaches."""
         match occurrence:
             case Loaded() if state.loaded is occurrence:
-                self._threads = occurrence.spec.n_threads
+                self._threads = occurrence.spec.n_threads or self._threads
                 self._learn_load(occurrence)
             case TurnEnded() if state.loaded is not None:
                 self._learn_turn(state.loaded, occurrence)
@@ -272,7 +273,8 @@ class Work:
         subject = self._subject(spec.model) if facts is not None else None
         if facts is None or subject is None:
             return
-        bare = _bare(spec)
+        n_threads = spec.n_threads or self._threads  # a load that is only wanted runs with as many as it will
+        bare = msgspec.structs.replace(_bare(spec), n_threads=n_threads)
         flash_attn = loaded.flash_attn if loaded is not None else spec.flash_attn != "off"
         known = learned(self._store, self._tools.overhead)
         ground = Ground(
@@ -283,7 +285,6 @@ class Work:
             learned_contexts(facts, known),
             known.bandwidth,
         )
-        n_threads = spec.n_threads or self._threads
         points = measured(self._store, subject.file, facts, bare, flash_attn=flash_attn, n_threads=n_threads)
         joules = spent(self._store, subject.file, facts, bare, flash_attn=flash_attn, n_threads=n_threads)
         dry = dict(self._dry.get((subject.file, bare), {}))

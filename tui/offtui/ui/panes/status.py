@@ -8,7 +8,7 @@ from textual.reactive import var
 from offtui.engine.moves import Move
 from offtui.engine.state import Phase, SessionState
 from offtui.monitor.sample import Sample
-from offtui.protocol.spec import Placement
+from offtui.protocol.spec import LoadSpec, Placement
 from offtui.recorder.devices import DeviceUse, device_uses
 from offtui.text import clean_line
 from offtui.ui import moving, wording
@@ -36,6 +36,8 @@ class StatusLine(Painted, Line):
     hint: var[str] = var("")
     """What other processes' memory has to do with the layers that fit."""
     placement: var[Placement] = var[Placement]("layers")
+    study: var[LoadSpec | None] = var[LoadSpec | None](None)
+    """What the dial is about instead; the draft is none of this session's then."""
 
     def watch_session(self, before: SessionState, state: SessionState) -> None:
         """Show the new state; while an answer is written not each of them, so that the row does not flicker."""
@@ -43,7 +45,7 @@ class StatusLine(Painted, Line):
             self._most = state.loaded.layers.max
         if is_only_memory(before, state):
             return
-        stays = state.phase is self._phase is Phase.GENERATING and state.move is self._move
+        stays = state.phase is Phase.GENERATING and _stage(state) == self._stage
         if not stays or time.monotonic() - self._painted >= FIGURES:
             self._paint()
 
@@ -57,7 +59,7 @@ class StatusLine(Painted, Line):
         self._paint()
 
     _phase: Phase = Phase.EMPTY
-    _move: Move | None = None
+    _stage: tuple[object, ...] = ()
     _most: int | None = None
     """Layers of the model that is, or was, up."""
 
@@ -65,9 +67,15 @@ class StatusLine(Painted, Line):
     """When, by ``time.monotonic``."""
 
     def _paint(self) -> None:
-        self._phase, self._move, self._painted = self.session.phase, self.session.move, time.monotonic()
-        draft = None if self.draft is None else Split(self.draft, self.placement)
+        self._phase, self._stage, self._painted = self.session.phase, _stage(self.session), time.monotonic()
+        draft = None if self.draft is None or self.study is not None else Split(self.draft, self.placement)
         self.show(status(self.session, self.sample, draft, max(self.size.width - 2, 0), self._most, self.hint))
+
+
+def _stage(state: SessionState) -> tuple[object, ...]:
+    """What is said at once when it is another: else a short answer is all there while its question is being read."""
+    turn = state.turn
+    return state.phase, state.move, None if turn is None else (turn.turn, turn.tokens > 0)
 
 
 def status(

@@ -92,7 +92,12 @@ class MainScreen(ComparingScreen):
                 )
                 yield LedgerPane(id="ledger").data_bind(MainScreen.session, MainScreen.plan)
         yield StatusLine(id="status").data_bind(
-            MainScreen.session, MainScreen.sample, MainScreen.draft, MainScreen.placement, MainScreen.hint
+            MainScreen.session,
+            MainScreen.sample,
+            MainScreen.draft,
+            MainScreen.placement,
+            MainScreen.hint,
+            MainScreen.study,
         )
         yield KeyFooter(dict(self._keys), id="footer")
 

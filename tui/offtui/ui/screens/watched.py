@@ -90,6 +90,8 @@ class WatchedScreen(ChattingScreen):
             full.set_reactive(getattr(MonitorScreen, name), getattr(self, name))
             if name != "sample":
                 full.watch(self, name, partial(setattr, full, name), init=False)
+        if self.study is not None:  # its draft is none of the session's
+            full.set_reactive(MonitorScreen.draft, None)
         app = cast("App[None]", self.app)  # pyright: ignore[reportUnknownMemberType] -- Textual leaves App[Unknown]
 
         def uncovered(_: None) -> None:
