@@ -137,6 +137,10 @@ class Series:
         """The value added last."""
         return self._at(len(self._times) - 1)[1] if self._times else None
 
+    def newest_time(self) -> float | None:
+        """When the value was added last."""
+        return self._times[-1] if self._times else None
+
     def peak(self, since: float = -math.inf) -> float | None:
         """The greatest known value from ``since`` on."""
         return max(_known(self._values[self._find(since) :]), default=None)
@@ -196,8 +200,8 @@ class History:
         self._hold = hold
         self._series: dict[str, Series] = {}
         self._marks: deque[Mark] = deque(maxlen=512)
-        self._drawn: dict[tuple[str, int, float, Aggregate], tuple[int, list[float | None]]] = {}
-        """Columns as they were drawn last, with the number of the newest."""
+        self._drawn: dict[tuple[str, int, float, Aggregate], tuple[int, int, list[float | None]]] = {}
+        """Columns as they were drawn last, with the number of the newest and of the first that could still change."""
         self._clock: list[tuple[float, float]] = []
         """Times of this axis with the seconds since 1970 then, whenever the distance of both changed."""
 
@@ -252,15 +256,16 @@ class History:
         first = last - count + 1
         key: tuple[str, int, float, Aggregate] = (name, count, width, how)
         old = self._drawn.get(key)
-        if old is None or not first <= old[0] <= last:
-            values = series.between(first, last, width, how)
-        else:
-            # The newest column of then may have got more values since, and one may be still true in it.
-            kept = old[1][len(old[1]) - (old[0] - first + 1) : -1]
-            values = [*kept, *series.between(first + len(kept), last, width, how)]
+        kept: list[float | None] = []
+        if old is not None and first <= old[0] <= last:
+            gone = first - (old[0] - count + 1)
+            kept = old[2][gone : max(count - 1 - old[0] + old[1], gone)]
+        values = [*kept, *series.between(first + len(kept), last, width, how)]
         if len(self._drawn) >= DRAWN and key not in self._drawn:
             self._drawn.clear()
-        self._drawn[key] = (last, values)
+        # Whatever comes later comes into the column of the newest value or one after it.
+        newest = series.newest_time()
+        self._drawn[key] = (last, first if newest is None else min(math.floor(newest / width), last), values)
         return values
 
     def mark_columns(self, count: int, span: float, now: float) -> list[Mark | None]:
