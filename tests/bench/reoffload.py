@@ -84,16 +84,17 @@ def run(runs: int) -> list[Figure]:
         for name, overlap in (("beside", beside), ("in place", None)):
             figures += _moves(name, overlap, model, device.endpoint, other.endpoint, runs)
         wide = gguf_shapes.write_random(Path(folder) / "wide.gguf", gguf_shapes.tiny_wide())
-        return [*figures, *_large(wide, runs)]
+        return [*figures, *_large("beside", beside, wide, runs), *_large("in place", None, wide, runs)]
 
 
-def _large(model: Path, runs: int) -> list[Figure]:
+def _large(name: str, overlap: Overlap | None, model: Path, runs: int) -> list[Figure]:
     """An answer whose KV cache is a gigabyte, to a longer context and back, on the CPU."""
-    pause = Figure("pause of an answer with a large KV cache, beside", "ms", [])
-    size = Figure("KV cache carried", "MB", [])
-    carried = Figure("saving and restoring it", "s", [], "≤ 1")
-    again = Figure("tokens evaluated again", "", [], "0")
-    talk = Talk(beside)
+    pause = Figure(f"pause of an answer with a large KV cache, {name}", "ms", [])
+    load = Figure(f"of it loading, {name}", "ms", [])
+    size = Figure(f"KV cache carried, large, {name}", "MB", [])
+    carried = Figure(f"saving and restoring 1 GB of it, {name}", "s", [], "≤ 1")
+    again = Figure(f"tokens evaluated again, large, {name}", "", [], "0")
+    talk = Talk(overlap)
     try:
         talk.session.want(LoadSpec(model=str(model), n_gpu_layers=0, n_ctx=2048, n_threads=1))
         talk.until_ready()
@@ -105,12 +106,13 @@ def _large(model: Path, runs: int) -> list[Figure]:
             if moved is None or moved.failure is not None:
                 raise RuntimeError(f"the move failed: {moved}")
             pause.values.append(gap * 1000)
+            load.values.append(0.0 if moved.beside or state.loaded is None else state.loaded.load_seconds * 1000)
             size.values.append(moved.size / 1e6)
             carried.values.append(moved.seconds * 1e9 / max(1, moved.size))
             again.values.append(float(0 if moved.tokens else state.n_past))
     finally:
         talk.session.close()
-    return [pause, size, carried, again]
+    return [pause, load, size, carried, again]
 
 
 def _moves(name: str, overlap: Overlap | None, model: Path, endpoint: str, other: str, runs: int) -> list[Figure]:

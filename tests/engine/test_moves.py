@@ -125,6 +125,65 @@ def test_memory_made_ready_for_a_cache_is_used_or_given_back(
         assert cut == made
 
 
+@pytest.mark.parametrize("end", ["moves", "silent", "esc", "another wish", "another model", "dies", "close"])
+def test_in_place_the_answer_goes_on_until_there_is_room_for_its_cache(
+    start: Start, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(handover, "RESERVE_FROM", 1)
+    before = caches()
+    orders = () if end == "moves" else ("--do-layers", "4:reserve:kill" if end == "dies" else "4:reserve:silent")
+    patience = 0.5 if end == "silent" else 600.0
+    life = answering(start, *orders, overlap=None, deadlines=replace(PATIENT, reserve=patience))
+    want(life, 9)
+    life.wait(lambda _: MoveStep.PREPARING in [stepped.step for stepped in life.of(MoveStepped)])
+    if end not in ("moves", "silent", "dies"):
+        written = len(life.of(Piece))
+        state = life.wait(lambda _: len(life.of(Piece)) >= written + 3)
+        assert state.phase is Phase.GENERATING
+        assert state.move.step is MoveStep.PREPARING
+    if end in ("moves", "silent"):
+        assert life.wait(up(9)).moved.tokens > 0
+        goes_on_and_stops(life)
+    elif end == "esc":
+        life.session.stop()
+        life.wait_for(MoveEnded)
+        assert life.state.loaded.layers.got == 4
+        assert not life.of(WorkerRetired)
+        goes_on_and_stops(life)
+    elif end == "another wish":
+        want(life, 4)  # what is up
+        life.wait_for(MoveEnded)
+        want(life, 9)
+        want(life, 3)
+        life.wait(lambda s: s.move is not None and s.move.target.n_gpu_layers == 3)
+        life.session.stop()
+        goes_on_and_stops(life)
+    elif end == "another model":
+        want(life, 4, "other.gguf")
+        life.wait(lambda s: s.loaded is not None and s.loaded.spec.model == "other.gguf")
+        assert life.of(TurnEnded)[0].stop == "cancelled"
+    elif end == "dies":
+        life.wait(lambda s: s.phase is Phase.CRASHED and s.broken is not None)
+    life.session.close()
+    assert caches() == before
+
+
+def test_an_answer_that_ends_before_there_is_room_for_its_cache_is_kept(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "RESERVE_FROM", 1)
+    deadlines = replace(PATIENT, reserve=600.0)
+    life = start("--pause", "0.01", "--pieces", "60", "--do", "reserve:silent", overlap=None, deadlines=deadlines)
+    life.load("good.gguf", n_gpu_layers=4)
+    life.ask()
+    life.wait_for(Piece, 3)
+    want(life, 9)
+    state = life.wait(up(9))
+    assert state.moved.tokens == state.n_past
+    assert len(life.of(TurnEnded)) == 1
+    assert life.wait_phase(Phase.READY).turn is None
+
+
 def test_the_time_for_restoring_is_not_that_of_the_load_after_it_failed(start: Start) -> None:
     """The old one's load, which takes longer, has its own."""
     orders = ("--do-layers", "9:restore:kill", "--do-layers", "4:progress:slow")

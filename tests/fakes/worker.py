@@ -5,7 +5,7 @@ Run as a script: ``worker.py [--do POINT:ACTION]... [--deaf] [--stubborn] [--pie
 POINT is when: ``start`` (before Hello), ``header`` (a ReadHeader has arrived), ``load`` (a Load has), ``progress``,
 ``loaded`` (just before Loaded), ``ready`` (just after), ``turn`` (a Generate has arrived), ``started``, ``piece``
 (after the first one), ``cancel``, ``pause``, ``save``, ``restore``, ``resume``, ``copy`` (of the cache, while it
-answers), ``quit``.
+answers), ``reserve`` (never answered where ``silent``), ``quit``.
 ACTION is what, see ``act``. A model named ``POINT:ACTION`` orders the same for one load; ``--do-layers
 LAYERS:POINT:ACTION`` for loads of so many layers.
 """
@@ -33,6 +33,7 @@ from offtui.protocol.events import (
     LoadProgress,
     Piece,
     PromptProgress,
+    Reserved,
     StateRestored,
     StateSaved,
     Tokenized,
@@ -145,6 +146,9 @@ class Worker:
                 continue
             if isinstance(request, Reserve):
                 os.close(self.descriptors.pop(0))
+                if self.orders.get("reserve") != "silent":
+                    self.act("reserve")
+                    self.send(Reserved(request.size))
                 continue
             self.requests.append(request)
 

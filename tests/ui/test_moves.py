@@ -1,12 +1,14 @@
 """Moves to another load of the same model, as the screen tells them."""
 
+import pytest
 from msgspec.structs import replace
 
-from offtui.engine.moves import Move, MoveBegan, Moved, MoveEnded, MoveFailed, MoveStep, Progress
+from offtui.engine.moves import Move, MoveBegan, Moved, MoveEnded, MoveFailed, MoveStep, MoveStepped, Progress
 from offtui.engine.state import Phase, SessionState, TurnState
 from offtui.protocol.events import LoadFailed
 from offtui.protocol.facts import Failure
 from offtui.protocol.spec import LoadSpec
+from offtui.ui.moving import COMES_BACK, STILL_UP, MoveTale
 from offtui.ui.panes.status import status
 from tests.ui.harness import Screen, loaded, with_recorder, with_worker
 
@@ -109,6 +111,36 @@ def test_the_line_of_a_move_says_from_where_to_where_and_what_it_costs() -> None
         "model · 4→9/13 layers · moving · saving 312 tokens · the answer waits"
     )
     assert "4→9/13 layers · moving" in status(state, None, None, 40, 13).plain
+
+
+def test_room_for_the_cache_is_made_while_the_answer_goes_on() -> None:
+    preparing = Move(origin=OLD, target=NEW, beside=False, step=MoveStep.PREPARING)
+    state = SessionState(phase=Phase.GENERATING, wanted=NEW, move=preparing, turn=TurnState(1, tokens=3), n_past=312)
+    text = status(state, None, None, 120, 13).plain
+    assert text == "model · 4→9/13 layers · moving · room for 312 tokens · the answer goes on"
+
+
+@pytest.mark.parametrize(
+    ("step", "rest"),
+    [(MoveStep.PREPARING, STILL_UP), (MoveStep.SAVING, STILL_UP), (MoveStep.LOADING, COMES_BACK)],
+)
+def test_it_is_said_whether_what_was_up_has_to_be_loaded_again(step: MoveStep, rest: str) -> None:
+    tale = MoveTale()
+    tale.hear(MoveBegan(NEW, False))
+    tale.hear(MoveStepped(step))
+    said = tale.hear(MoveFailed(Failure("out_of_memory", "Too little memory.")))
+    assert said is not None
+    assert said.text.endswith(rest)
+
+
+def test_another_model_that_is_refused_before_it_takes_the_place_of_what_is_up_leaves_that() -> None:
+    tale = MoveTale()
+    for is_gone, rest in ((False, STILL_UP), (True, COMES_BACK)):
+        if is_gone:
+            tale.gone()
+        said = tale.hear(MoveFailed(Failure("not_gguf", "It is no GGUF.")))
+        assert said is not None
+        assert said.text.endswith(rest)
 
 
 async def test_the_kind_of_the_cache_changes_while_an_answer_is_written_and_the_latest_wish_wins() -> None:

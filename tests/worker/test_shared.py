@@ -70,9 +70,13 @@ def test_what_is_not_there_is_not_read(file: int) -> None:
 def test_pages_are_made_ready_and_used(file: int) -> None:
     os.ftruncate(file, 20 * MIB)
     prepared, reader = Prepared(), Prepared()
-    prepared.prepare(os.dup(file), 20 * MIB, to_write=True)
-    until(lambda: bytes_of(file) == 20 * MIB)
-    reader.prepare(os.dup(file), 20 * MIB, to_write=False)
+    ready: list[int] = []
+    prepared.prepare(os.dup(file), 20 * MIB, ready.append, to_write=True)
+    until(lambda: ready)
+    assert bytes_of(file) == 20 * MIB
+    reader.prepare(os.dup(file), 20 * MIB, ready.append, to_write=False)
+    until(lambda: len(ready) == 2)
+    assert ready == [20 * MIB] * 2
     with closing(prepared.take(os.dup(file))) as memory, closing(reader.take(os.dup(file))) as other:
         write(memory, b"x" * 20 * MIB)
         assert ctypes.string_at(other.contents(20 * MIB), 20 * MIB) == b"x" * 20 * MIB
@@ -81,10 +85,10 @@ def test_pages_are_made_ready_and_used(file: int) -> None:
 
 
 def test_memory_that_is_cut_is_given_back_though_it_is_mapped(file: int) -> None:
-    prepared = Prepared()
+    prepared, ready = Prepared(), list[int]()
     for _ in range(20):  # at any moment
         os.ftruncate(file, 64 * MIB)
-        prepared.prepare(os.dup(file), 64 * MIB, to_write=True)
+        prepared.prepare(os.dup(file), 64 * MIB, ready.append, to_write=True)
         os.ftruncate(file, 0)
     with closing(prepared.take(os.dup(file))):
         pass
@@ -94,8 +98,8 @@ def test_memory_that_is_cut_is_given_back_though_it_is_mapped(file: int) -> None
 
 def test_another_file_is_not_taken_for_the_one_prepared(file: int) -> None:
     os.ftruncate(file, MIB)
-    prepared = Prepared()
-    prepared.prepare(os.dup(file), MIB, to_write=True)
+    prepared, ready = Prepared(), list[int]()
+    prepared.prepare(os.dup(file), MIB, ready.append, to_write=True)
     other = os.memfd_create("other")
     with closing(prepared.take(other)) as memory:
         write(memory, b"other")
@@ -105,9 +109,20 @@ def test_another_file_is_not_taken_for_the_one_prepared(file: int) -> None:
 
 def test_descriptors_are_closed(file: int) -> None:
     before = os.listdir("/proc/self/fd")
-    prepared = Prepared()
+    prepared, ready = Prepared(), list[int]()
     for _ in range(3):
         os.ftruncate(file, MIB)
-        prepared.prepare(os.dup(file), MIB, to_write=True)
+        prepared.prepare(os.dup(file), MIB, ready.append, to_write=True)
         prepared.take(os.dup(file)).close()
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_what_cannot_be_made_ready_is_told_too(file: int) -> None:
+    """The file is shorter than it was said to be, or empty."""
+    prepared, ready = Prepared(), list[int]()
+    for size in (8 * MIB, 0):
+        os.ftruncate(file, size)
+        prepared.prepare(os.dup(file), 64 * MIB, ready.append, to_write=True)
+        until(lambda: len(ready) == 1)
+        assert ready.pop() == size
+    prepared.take(os.dup(file)).close()

@@ -46,6 +46,11 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     """The same in the steps that read the file: mapping 100 GB from a slow disk reports nothing until it is read."""
     turn_start: float = 60.0
     """From a turn to ``TurnStarted``: template and tokenizer. Prompt eval itself has no deadline: people stop it."""
+    reserve: float = 3.0
+    """From the order to make memory for a KV cache ready until an answer is halted though it is not; and
+    ``reserve_rate`` on top."""
+    reserve_rate: float = 400e6
+    """Bytes per second that are waited for then."""
     save: float = 30.0
     """From the order to halt and to hand the KV cache over to its acknowledgement; and ``carry_rate`` on top."""
     restore: float = 30.0

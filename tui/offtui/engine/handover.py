@@ -15,6 +15,7 @@ from offtui.engine.transfer import Host, Transfer, cache_size, expected_size, to
 from offtui.errors import ProtocolError
 from offtui.memory import ram_available
 from offtui.protocol.events import StateSaved, TurnPaused
+from offtui.protocol.facts import Failure
 from offtui.protocol.requests import Load, Pause, Reserve, RestoreState, SaveState
 from offtui.protocol.spec import LoadSpec
 from offtui.text import clean_line
@@ -26,16 +27,30 @@ RESERVE_SHARE: Final = 1 / 4
 """Of the RAM that is available, at most, while two workers are loaded."""
 
 
-def reserve(host: Host, move: Transfer) -> None:
-    """While the answer goes on: take the memory for its cache, and have the old worker put pages into it."""
+def reserve(host: Host, move: Transfer) -> bool:
+    """While the answer goes on: take the memory for its cache, and have the old worker put pages into it.
+
+    False: there is nothing to wait for.
+    """
     size = expected_size(move.origin, host.state.n_past)
     if host.worker is None or not RESERVE_FROM <= size <= ram_available() * RESERVE_SHARE:
-        return
+        return False
     with contextlib.suppress(OSError):  # without it the answer halts for longer
         move.parcel = parcel(size, paths.state_dir())
         os.ftruncate(move.parcel.descriptor, size)
         move.reserved = size
         host.send(host.worker, Reserve(size, to_write=True), move.parcel.descriptor)
+        return True
+    return False
+
+
+def make_room(host: Host, move: Transfer, deadlines: Deadlines, now: float) -> bool:
+    """Before an answer is halted for a load in its worker's place, ``reserve``. False: there is nothing to wait for."""
+    if host.state.turn is None or not reserve(host, move):
+        return False
+    move.step, move.due = MoveStep.PREPARING, now + deadlines.reserve + move.reserved / deadlines.reserve_rate
+    host.tell(MoveStepped(MoveStep.PREPARING))
+    return True
 
 
 def announce(host: Host, move: Transfer, child: Child) -> None:
@@ -115,3 +130,15 @@ def give_cache(host: Host, move: Transfer, child: Child, deadlines: Deadlines, n
         move.why = f"The KV cache could not be handed over: {clean_line(str(error))}."
         return False
     return True
+
+
+def overdue(step: MoveStep) -> Failure:
+    """What is said of a worker that did not come so far in time, and was ended."""
+    match step:
+        case MoveStep.SAVING:
+            message = "The worker did not hand its KV cache over in time"
+        case MoveStep.RESTORING:
+            message = "The next worker did not take the KV cache over in time"
+        case _:
+            message = "The load made no progress"
+    return Failure("timeout", f"{message} and was ended.")

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from offtui.engine.child import Child, Deadlines
 from offtui.engine.cleaning import clean_event
 from offtui.engine.ending import Stage
-from offtui.engine.handover import announce, ask_for_cache, give_cache, load_in_place, note, reserve
+from offtui.engine.handover import announce, ask_for_cache, give_cache, load_in_place, make_room, note, overdue, reserve
 from offtui.engine.moves import HandedOver, MoveBegan, MoveEnded, MoveFailed, MoveStep, MoveStepped, Progress
 from offtui.engine.overlap import same_model
 from offtui.engine.slots import Slots
@@ -25,6 +25,7 @@ from offtui.protocol.events import (
     Loaded,
     LoadFailed,
     LoadProgress,
+    Reserved,
     StateRestored,
     StateSaved,
     TurnFailed,
@@ -68,20 +69,20 @@ class Mover:
 
     # What is wanted
 
-    def begin(self, spec: LoadSpec, now: float) -> None:
-        """Move what is up to ``spec``, which is of the same model."""
+    def begin(self, spec: LoadSpec, now: float, before: LoadSpec | None = None) -> None:
+        """Move what is up, which was loaded for the wish ``before``, to ``spec``, which is of the same model."""
         state = self._host.state
         assert state.loaded is not None
         beside = self._overlap(state, spec, self._slots.used) if self._overlap is not None else None
         if beside is not None and self._slots.are_none(beside.rpc):
             beside = None
-        self._transfer = move = Transfer(state.loaded, spec, MoveStep.BESIDE, beside=beside)
+        self._transfer = move = Transfer(state.loaded, before or state.wanted, spec, MoveStep.BESIDE, beside=beside)
         self._host.tell(MoveBegan(spec, beside is not None))
-        if beside is None:
-            self._save(move, now)
-        else:
+        if beside is not None:
             reserve(self._host, move)
             self._load_beside(move, now)
+        elif not make_room(self._host, move, self._deadlines, now):
+            self._save(move, now)
 
     def want_instead(self, spec: LoadSpec, now: float) -> bool:
         """Another wish during a move. False: the move is given up, and the supervisor shall see to it."""
@@ -90,16 +91,16 @@ class Mover:
         if move.step is MoveStep.SAVING or move.step is MoveStep.RESTORING:
             move.later, move.stop_later = spec, False
             return True
-        if move.step is MoveStep.BESIDE:
+        if move.step.goes_on:
             self._end_beside(move, now)
             move.close()
             self._transfer = None
-            if same_model(move.origin, spec) and spec != move.origin.spec:
-                self.begin(spec, now)
+            if same_model(move.origin, spec) and not move.is_back(spec):
+                self.begin(spec, now, move.before)
                 return True
             self._host.tell(MoveFailed(CANCELLED))
             self._host.tell(MoveEnded(outcome(move)))
-            return spec == move.origin.spec
+            return move.is_back(spec)
         if not same_model(move.origin, spec):
             self.give_up(now, Failure("cancelled", "Another model was wanted before the answer could go on."))
             return False
@@ -116,7 +117,7 @@ class Mover:
         if move is None or (move.step is MoveStep.RESTORING and move.child is None and move.dying is None):
             return False
         match move.step:
-            case MoveStep.BESIDE:
+            case MoveStep.PREPARING | MoveStep.BESIDE:
                 self._end_beside(move, now)
                 self._refuse(move, CANCELLED)
             case MoveStep.SAVING | MoveStep.RESTORING:
@@ -144,12 +145,14 @@ class Mover:
 
     # What the session's worker says
 
-    def hear(self, event: TurnPaused | StateSaved | StateRestored, now: float) -> None:
-        """The old worker halts and saves; the next one, in its place, restores."""
+    def hear(self, event: Reserved | TurnPaused | StateSaved | StateRestored, now: float) -> None:
+        """The old worker has room, halts and saves; the next one, in its place, restores."""
         move = self._transfer
         if move is None:
             return
         match event:
+            case Reserved():
+                self._prepared(now)
             case TurnPaused() | StateSaved():
                 if note(move, event):
                     self._saved(move, now)
@@ -160,7 +163,7 @@ class Mover:
     def turn_over(self, now: float) -> None:
         """The turn ended instead of halting."""
         move = self._transfer
-        if move is not None and move.step is MoveStep.SAVING and move.parcel is None:
+        if not self._prepared(now) and move is not None and move.step is MoveStep.SAVING and move.parcel is None:
             self._saved(move, now)
 
     def loaded(self, now: float) -> None:
@@ -264,16 +267,18 @@ class Mover:
         announce(self._host, move, move.child)
         self._host.crew.keep_a_spare(now)
 
+    def _prepared(self, now: float) -> bool:
+        """There is room for the cache, or no more time for that. False: it was not waited for."""
+        move = self._transfer
+        if move is None or move.step is not MoveStep.PREPARING:
+            return False
+        self._save(move, now)
+        return True
+
     def _save(self, move: Transfer, now: float) -> None:
         """Have the old worker halt its answer, and hand its cache over."""
         if not ask_for_cache(self._host, move, self._deadlines, now):
             self._saved(move, now)
-
-    def _without(self, move: Transfer, why: str, now: float) -> None:
-        """Go on without the cache."""
-        move.close()
-        move.why = why
-        self._saved(move, now)
 
     def _saved(self, move: Transfer, now: float) -> None:
         if move.child is not None:
@@ -284,7 +289,8 @@ class Mover:
             if move.lost is not None:
                 self._beside_failed(move, move.lost, now)
             return
-        if move.later == move.origin.spec and not move.why:
+        if move.is_back(move.later) and not move.why:
+            move.later = None
             self._stay(move, CANCELLED, now)
             return
         move.step, move.due = MoveStep.LOADING, None
@@ -328,7 +334,8 @@ class Mover:
             host.tell(restored)
         host.tell(MoveEnded(outcome(move, restored)))
         move.close()
-        self._go_on(move, now)
+        if move.paused is not None:
+            host.resume(move.paused.state, now)
         host.crew.keep_a_spare(now)
         host.again(move.later, move.stop_later, now)
 
@@ -351,13 +358,9 @@ class Mover:
 
     def _stay(self, move: Transfer, failure: Failure, now: float) -> None:
         self._refuse(move, failure)
-        self._go_on(move, now)
-        self._host.again(move.later, move.stop_later, now)
-
-    def _go_on(self, move: Transfer, now: float) -> None:
-        """Have the session's worker take up the turn that was halted, if one was."""
         if move.paused is not None:
             self._host.resume(move.paused.state, now)
+        self._host.again(move.later, move.stop_later, now)
 
     def _refuse(self, move: Transfer, failure: Failure) -> None:
         """The target is not to be had, and the old worker is up as before."""
@@ -369,21 +372,22 @@ class Mover:
 
     def _overdue(self, move: Transfer, now: float) -> None:
         move.due = None
+        if self._prepared(now):
+            return
         if move.child is not None and move.step is not MoveStep.SAVING:
-            restoring = move.step is MoveStep.RESTORING
             self._end_beside(move, now, Stage.KILL)
-            message = "The next worker did not take the KV cache over" if restoring else "The load made no progress"
-            self._beside_failed(move, Failure("timeout", f"{message} and was ended."), now)
+            self._beside_failed(move, overdue(move.step), now)
             return
         saving = move.step is MoveStep.SAVING
         if saving and (self._host.state.turn is None or move.paused is not None):
             # Nothing but the cache is missing: it is evaluated again.
-            self._without(move, "The worker did not hand its KV cache over in time.", now)
+            move.close()
+            move.why = "The worker did not hand its KV cache over in time."
+            self._saved(move, now)
             return
-        message = "The worker did not hand its KV cache over" if saving else "It was not restored"
         if saving:
             self.give_up(now)
-        self._host.end_worker(Stage.KILL, now, failure=Failure("timeout", f"{message} in time and was ended."))
+        self._host.end_worker(Stage.KILL, now, failure=overdue(move.step))
 
     def _end_beside(self, move: Transfer, now: float, stage: Stage = Stage.QUIT) -> None:
         child, move.child = move.child, None

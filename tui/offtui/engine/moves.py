@@ -19,6 +19,8 @@ class Progress(msgspec.Struct, frozen=True):
 class MoveStep(enum.StrEnum):
     """Where a move to another load of the same model stands."""
 
+    PREPARING = "preparing"
+    """Memory for the KV cache is made ready while the old worker, whose place is to be taken, goes on answering."""
     BESIDE = "beside"
     """The next worker loads while the old one goes on answering."""
     SAVING = "saving"
@@ -27,6 +29,11 @@ class MoveStep(enum.StrEnum):
     """The old worker is gone, or going; the next one loads in its place."""
     RESTORING = "restoring"
     """The next worker takes the KV cache over."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the old worker goes on answering."""
+        return self in (MoveStep.PREPARING, MoveStep.BESIDE)
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):

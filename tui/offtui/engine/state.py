@@ -30,6 +30,7 @@ from offtui.protocol.events import (
     LoadProgress,
     Piece,
     PromptProgress,
+    Reserved,
     StateRestored,
     StateSaved,
     Tokenized,
@@ -225,7 +226,7 @@ def advance(state: SessionState, occurrence: Occurrence) -> SessionState:
             if state.turn is None or state.turn.turn != occurrence.turn:
                 return state
             return _turn(state, state.turn, occurrence)
-        case Hello() | HeaderRead() | StateSaved() | Checkpointed() | Tokenized():
+        case Hello() | HeaderRead() | Reserved() | StateSaved() | Checkpointed() | Tokenized():
             return state
         case _:
             assert_never(occurrence)

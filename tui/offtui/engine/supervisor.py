@@ -59,6 +59,7 @@ from offtui.protocol.events import (
     LoadProgress,
     Piece,
     PromptProgress,
+    Reserved,
     StateRestored,
     StateSaved,
     Tokenized,
@@ -177,11 +178,9 @@ class Supervisor:
         if wanted.spec == self._checker.spec:
             return
         self._checker.drop(now)
-        if stays(self.state, wanted.spec):
+        if staying := stays(self.state, wanted.spec):
             self._next = None
-            self.tell(wanted)
-            return
-        if holds(self.state, wanted.spec):
+        if staying or holds(self.state, wanted.spec):
             self.tell(wanted)
             return
         if self._mover.active:
@@ -279,7 +278,7 @@ class Supervisor:
                 self.tell(event)
             case Checkpointed():
                 self._turns.rescue.copied(event)
-            case StateSaved() | StateRestored():
+            case Reserved() | StateSaved() | StateRestored():
                 if self._mover.active:
                     self._mover.hear(event, now)
                 else:

@@ -74,6 +74,8 @@ class Transfer:
     """A move under way."""
 
     origin: Loaded
+    before: LoadSpec | None
+    """What was wanted when it was loaded."""
     target: LoadSpec
     step: MoveStep
     due: float | None = None
@@ -99,6 +101,10 @@ class Transfer:
     def manifest(self) -> Manifest | None:
         """Of the cache that is saved; ``None``: none is."""
         return None if self.parcel is None else self.parcel.manifest
+
+    def is_back(self, spec: LoadSpec | None) -> bool:
+        """Whether this is what is up, before anything has moved."""
+        return spec is not None and spec in (self.origin.spec, self.before)
 
     def close(self) -> None:
         """Give the saved cache's memory back."""

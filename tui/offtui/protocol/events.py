@@ -126,6 +126,13 @@ class TurnResumed(_Event, frozen=True, tag="turn_resumed"):
     """Of them in the KV cache already; the others are evaluated now."""
 
 
+class Reserved(_Event, frozen=True, tag="reserved"):
+    """The memory is ready, or cannot be made so beforehand."""
+
+    size: int
+    """Bytes that are."""
+
+
 class StateSaved(_Event, frozen=True, tag="state_saved"):
     """The KV cache is written, or ``why`` it cannot be."""
 
@@ -202,6 +209,7 @@ Event = (
     | TurnResumed
     | TurnEnded
     | TurnFailed
+    | Reserved
     | StateSaved
     | StateRestored
     | Checkpointed

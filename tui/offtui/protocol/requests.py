@@ -63,8 +63,8 @@ class Resume(_Request, frozen=True, tag="resume"):
 class Reserve(_Request, frozen=True, tag="reserve"):
     """Make the file descriptor that comes along ready for the ``SaveState`` or ``RestoreState`` with the same file.
 
-    Not answered, and done beside everything else. The file is as long as it says; where its owner cuts it, the memory
-    is given back.
+    Done beside everything else, and answered by ``Reserved`` unless it is wanted before. The file is as long as it
+    says; where its owner cuts it, the memory is given back.
     """
 
     size: int

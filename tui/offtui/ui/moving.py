@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from offtui.engine.moves import Move, MoveBegan, Moved, MoveEnded, MoveFailed, MoveStep, Moving
+from offtui.engine.moves import Move, MoveBegan, Moved, MoveEnded, MoveFailed, MoveStep, MoveStepped, Moving
 from offtui.engine.state import Broken, Phase, SessionState
 from offtui.protocol.events import Loaded
 from offtui.protocol.facts import Failure
@@ -33,22 +33,31 @@ class MoveTale:
 
     def __init__(self) -> None:
         self._active = False
-        self._beside = False
+        self._is_gone = False
+        """What was up is; or on its way out."""
         self._loaded: Loaded | None = None
 
     def loaded(self, event: Loaded) -> bool:
         """Whether this load is part of a move, whose end speaks of it."""
         if self._active:
             self._loaded = event
+        else:
+            self._is_gone = False
         return self._active
+
+    def gone(self) -> None:
+        """What was up has ended."""
+        self._is_gone = True
 
     def hear(self, event: Moving, way_to_fit: str = "") -> Said | None:
         """What a step of a move gives to say; ``way_to_fit`` is what to do where memory was short."""
         match event:
-            case MoveBegan(beside=beside):
-                self._active, self._beside, self._loaded = True, beside, None
+            case MoveBegan():
+                self._active, self._is_gone, self._loaded = True, False, None
+            case MoveStepped(step=MoveStep.LOADING):
+                self._is_gone = True
             case MoveFailed(failure=failure):
-                rest = STILL_UP if self._beside else COMES_BACK
+                rest = COMES_BACK if self._is_gone else STILL_UP
                 return _failed(failure, f"{rest} {way_to_fit}".rstrip())
             case MoveEnded(moved=moved):
                 loaded, self._loaded, self._active = self._loaded, None, False
@@ -120,6 +129,8 @@ def _count(spec: LoadSpec) -> str:
 def step_text(move: Move, state: SessionState) -> str:
     """Where it stands: ``weights 43 %``, ``saving 312 tokens``; ``""`` where there is nothing to save."""
     match move.step:
+        case MoveStep.PREPARING:
+            return f"room for {state.n_past} tokens"
         case MoveStep.BESIDE:
             return wording.step_text(move.progress)
         case MoveStep.SAVING:
@@ -132,7 +143,7 @@ def step_text(move: Move, state: SessionState) -> str:
 
 def cost_text(move: Move) -> str:
     """What the move costs whoever waits for the answer."""
-    return "the answer goes on" if move.beside and move.step is MoveStep.BESIDE else "the answer waits"
+    return "the answer goes on" if move.step.goes_on else "the answer waits"
 
 
 def broken_text(broken: Broken, keys: Sequence[str], how: str = "") -> str:

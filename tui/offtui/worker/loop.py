@@ -20,6 +20,7 @@ from offtui.protocol.events import (
     HeaderRead,
     Hello,
     LoadFailed,
+    Reserved,
     StateRestored,
     StateSaved,
     Tokenized,
@@ -211,7 +212,9 @@ class Worker:
                 if isinstance(request, KeepCheckpoint):
                     self._checkpoints.keep(descriptor, request.most)
                 elif isinstance(request, Reserve):
-                    self._prepared.prepare(descriptor, request.size, to_write=request.to_write)
+                    self._prepared.prepare(
+                        descriptor, request.size, lambda ready: self._send(Reserved(ready)), to_write=request.to_write
+                    )
                 else:
                     self._requests.put(_Arrived(request, time.monotonic(), descriptor))
             case Pause(turn):

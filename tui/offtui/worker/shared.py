@@ -5,11 +5,13 @@ its first in another mapping, takes several times as long as filling it. So a ma
 and may be filled with pages before it is needed.
 """
 
+import contextlib
 import ctypes
 import mmap
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 _POPULATE: Final = {False: 22, True: 23}
@@ -60,14 +62,18 @@ class Shared:
             raise OSError(None, "it is not whole")
         return self._pointer(size)
 
-    def prepare(self, size: int, *, to_write: bool) -> None:
+    def prepare(self, size: int, told: Callable[[int], None], *, to_write: bool) -> None:
         """Begin to put pages behind the first ``size`` bytes, in another thread; what fails is tried again later.
 
-        The file is that long already, and is not made longer: its owner cuts it to give the memory back.
+        The file is that long already, and is not made longer: its owner cuts it to give the memory back. ``told`` hears
+        how many bytes are ready, unless it was used or closed before.
         """
         if sys.platform != "linux":
+            told(0)
             return
-        self._preparing = threading.Thread(target=self._populate, args=(size, to_write), name="pages", daemon=True)
+        self._preparing = threading.Thread(
+            target=self._populate, args=(size, told, to_write), name="pages", daemon=True
+        )
         self._preparing.start()
 
     def cut(self) -> None:
@@ -82,19 +88,21 @@ class Shared:
             os.close(self.descriptor)
             self.descriptor = -1
 
-    def _populate(self, size: int, to_write: bool) -> None:
+    def _populate(self, size: int, told: Callable[[int], None], to_write: bool) -> None:
         libc = ctypes.CDLL(None)
         libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-        try:
+        ready = 0
+        with contextlib.suppress(OSError):
             address = ctypes.cast(self._pointer(size), ctypes.c_void_p).value or 0
-        except OSError:
-            return
-        for start in range(0, size, _PIECE):
-            length = min(_PIECE, size - start)
-            if self._enough.is_set() or libc.madvise(address + start, length, _POPULATE[to_write]) != 0:
-                return
-            if to_write:
-                self._ready = start + length
+            while ready < size and not self._enough.is_set():
+                length = min(_PIECE, size - ready)
+                if libc.madvise(address + ready, length, _POPULATE[to_write]) != 0:
+                    break
+                ready += length
+                if to_write:
+                    self._ready = ready
+        if not self._enough.is_set():
+            told(ready)
 
     def _settle(self) -> None:
         """What is being prepared is prepared enough: from here on the mapping is this thread's."""
@@ -136,14 +144,14 @@ class Prepared:
         self._lock = threading.Lock()
         self._shared: Shared | None = None
 
-    def prepare(self, descriptor: int, size: int, *, to_write: bool) -> None:
-        """Prepare that file, and forget what was prepared before."""
+    def prepare(self, descriptor: int, size: int, told: Callable[[int], None], *, to_write: bool) -> None:
+        """Prepare that file, and forget what was prepared before; ``told``: as for ``Shared.prepare``."""
         shared = Shared(descriptor)
         with self._lock:
             before, self._shared = self._shared, shared
             if before is not None:
                 before.close()
-            shared.prepare(size, to_write=to_write)
+            shared.prepare(size, told, to_write=to_write)
 
     def take(self, descriptor: int) -> Shared:
         """That file, prepared or not; ``descriptor`` is taken over, and so is the result."""

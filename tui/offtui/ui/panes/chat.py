@@ -246,6 +246,7 @@ class ChatPane(SingleMessages):
                 case LoadFailed(failure=failure):
                     self._broken(failure, way_back)
                 case WorkerEnded(failure=failure):
+                    self._tale.gone()
                     self._gone(failure, way_back)
                 case TurnBroken(broken=broken) if self.conversation.open is None:
                     self.notice(broken_text(broken, keys_of(BY_ID["session.go_on"], self._keys), self.way_on))
