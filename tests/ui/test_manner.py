@@ -69,6 +69,13 @@ def test_a_grammar_may_stand_in_a_file(tmp_path: Path) -> None:
         with_value(NOTHING, "grammar", str(file))
 
 
+def test_a_schema_takes_the_place_of_a_grammar_and_the_other_way_round() -> None:
+    manner = with_value(with_value(NOTHING, "grammar", "root ::= x"), "json_schema", "{}")
+    assert summary(manner) == "a json schema"
+    assert summary(with_value(manner, "grammar", "auto")) == "a json schema"
+    assert summary(with_value(manner, "grammar", "root ::= x")) == "a grammar"
+
+
 def test_the_worker_is_told_to_leave_out_turns_only_where_that_was_chosen() -> None:
     assert sampling_of(with_value(NOTHING, "when_full", "drop")).drop_oldest
     assert not sampling_of(with_value(NOTHING, "when_full", "larger")).drop_oldest

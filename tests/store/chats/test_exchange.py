@@ -85,6 +85,14 @@ def test_json_has_title_and_messages_of_the_branch_that_is_shown() -> None:
             None,
         ),
         (
+            [
+                {"role": "user", "content": "<think>q</think>"},
+                {"role": "assistant", "content": "<think>\nhm\n</think>\n\na <think>b</think>"},
+            ],
+            [("user", "<think>q</think>", ""), ("assistant", "a <think>b</think>", "hm")],
+            None,
+        ),
+        (
             [{"messages": [{"role": "user", "content": "\x1b]52;c;QQ==\x07evil\u202e"}]}],
             [("user", "]52;c;QQ==evil", "")],
             None,

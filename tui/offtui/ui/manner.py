@@ -51,9 +51,12 @@ VALUES: Mapping[str, Value] = {
 }
 """By name, in the order in which they are shown."""
 
+INSTEAD = {"grammar": "json_schema", "json_schema": "grammar"}
+"""Only one of two counts: choosing one takes the other away."""
+
 
 def with_value(manner: Manner, name: str, text: str) -> Manner:
-    """``manner`` with one value as it was typed; ``auto`` or nothing takes it away.
+    """``manner`` with one value as it was typed; ``auto`` or nothing takes it away, a new grammar the schema as well.
 
     Raises:
         UsageError: there is no such value, or it cannot be that.
@@ -67,7 +70,10 @@ def with_value(manner: Manner, name: str, text: str) -> Manner:
     found = None if text in ("", AUTO) else _parsed(name, value, text)
     if found is None and name in ("stop", "grammar", "json_schema"):
         found = () if name == "stop" else ""
-    return msgspec.structs.replace(manner, sampling=msgspec.structs.replace(manner.sampling, **{name: found}))
+    values = {name: found}
+    if found and name in INSTEAD and found != getattr(manner.sampling, name):
+        values[INSTEAD[name]] = ""
+    return msgspec.structs.replace(manner, sampling=msgspec.structs.replace(manner.sampling, **values))
 
 
 def value_text(manner: Manner, name: str) -> str:

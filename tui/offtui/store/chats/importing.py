@@ -21,6 +21,8 @@ _SPEAKERS = {"user": "user", "you": "user", "human": "user", "question": "user",
              "ai": "assistant", "chatgpt": "assistant", "system": "system", "system prompt": "system"}  # fmt: skip
 _HEADING = re.compile(r"(?:#{1,6}\s+|\*\*)([^*#:]{1,40}?):?(?:\*\*:?)?\s*$")
 _MARKED = re.compile(re.escape(MARK) + r"(user|assistant|system|reasoning) ?(.*) -->")
+_THOUGHT = re.compile(r"\s*<think(?:ing)?>(.*?)</think(?:ing)?>\s*", re.DOTALL)
+"""How programs that know no reasoning keep it, before the answer."""
 _ESCAPED = re.compile(r"^<!-- \\(?=\\*offtui:)", re.MULTILINE)
 
 
@@ -97,6 +99,9 @@ def _message_of(entry: Any, where: str) -> list[_Said]:
     if not isinstance(role, str) or role not in _ROLES:
         raise LoadError(f"{where} has the role {clean_line(str(role), 40)!r}.".capitalize())
     reasoning = values.get("reasoning") or values.get("reasoning_content")
+    content = _content_of(values.get("content"), where)
+    if _ROLES[role] == "assistant" and "stamp" not in values and not reasoning and (thought := _THOUGHT.match(content)):
+        reasoning, content = thought[1].strip(), content[thought.end() :]
     stamp, state = values.get("stamp"), values.get("state")
     try:
         known = msgspec.convert(stamp, Stamp) if isinstance(stamp, dict) else None
@@ -105,7 +110,7 @@ def _message_of(entry: Any, where: str) -> list[_Said]:
     return [
         _Said(
             _ROLES[role],
-            clean(_content_of(values.get("content"), where)),
+            clean(content),
             clean(reasoning) if isinstance(reasoning, str) else "",
             known,
             state if state in ("stopped", "failed") else "done",

@@ -76,7 +76,7 @@ def _missing(drafting: Drafting) -> Content:
     then = " · Enter again sends it as text" if drafting.is_held else " · it goes as text, not as a file"
     instead = f" · @{clean_line(lost.instead, 60)} is" if lost.instead else ""
     return Content.assemble(
-        (f"@{names}", "$warning" if lost.is_path else "$quiet"), (instead, "$primary"), (then, "$quiet")
+        (f"@{names}", "$warning" if lost.is_path else "$quiet"), (then, "$quiet"), (instead, "$primary")
     )
 
 

@@ -100,9 +100,8 @@ class ChatsScreen(ModalScreen[tuple[str, int | None] | None]):
             self._current.renamed(chosen.id, text)
             self._change(SetTitle(chosen.id, text))
         elif chosen is not None and self._doing == "tagging":
-            self._change(
-                SetTags(chosen.id, tuple(dict.fromkeys(tag.lstrip("#") for tag in text.split() if tag != "#")))
-            )
+            tags = (word.lstrip("#") for word in text.replace(",", " ").split())
+            self._change(SetTags(chosen.id, tuple(dict.fromkeys(tag for tag in tags if tag))))
         self._leave_field()
 
     def _fill(self, keep: str | None = None) -> None:

@@ -99,7 +99,7 @@ class WritingScreen(HubbedScreen):
     def _say_dropped(self, dropped: int) -> None:
         if dropped > self._dropped:
             count = "message is" if dropped == 1 else f"{dropped} messages are"
-            self.chat.notice(f"The context is full: the oldest {count} left out of what the model gets. /set when_full")
+            self.chat.notice(f"The context is full: the oldest {count} left out of what the model gets.")
         self._dropped = dropped
 
     def _go_on_when_full(self, ended: TurnEnded) -> None:
