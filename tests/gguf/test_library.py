@@ -171,7 +171,7 @@ def test_hidden_and_broken_things_are_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m/fifo.gguf")
     (tmp_path / "m/folder.gguf").mkdir()
     inside = put(tmp_path / "m/folder.gguf/real.gguf")
-    found = search([tmp_path / "m", tmp_path / "absent"])
+    found = search([tmp_path / "m", tmp_path / "absent.gguf"])
     assert [model.path for model in found.models] == [inside]
     assert found.problems == ()
 
@@ -189,7 +189,20 @@ def test_a_folder_deeper_than_the_limit_is_not_entered(tmp_path: Path) -> None:
     levels = [f"d{number}" for number in range(library.MAX_DEPTH + 1)]
     put(tmp_path.joinpath("m", *levels, "deep.gguf"))
     put(tmp_path.joinpath("m", *levels[:-1], "near.gguf"))
-    assert [model.name for model in find([tmp_path / "m"])] == ["near"]
+    found = search([tmp_path / "m"])
+    assert [model.name for model in found.models] == ["near"]
+    assert found.problems == (f"{tmp_path}/m is searched {library.MAX_DEPTH} folders deep; some lie deeper.",)
+    assert search([tmp_path / "m" / levels[0]]).problems == ()
+
+
+def test_a_folder_that_is_not_there_is_said_and_noticed_when_it_comes(home: Path, tmp_path: Path) -> None:
+    """But not the caches of programs that are not here."""
+    found = search(default_folders(Config(models=(str(tmp_path / "disk"),))))
+    assert found.problems == (f"{tmp_path}/disk, where models are looked for, is not there.",)
+    put(tmp_path / "disk/a.gguf")
+    assert found.is_stale
+    again = search([tmp_path / "disk"])
+    assert ([model.name for model in again.models], again.problems) == (["a"], ())
 
 
 def test_a_folder_that_holds_too_much_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

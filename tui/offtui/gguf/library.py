@@ -58,7 +58,10 @@ class Found(msgspec.Struct, frozen=True):
 
     models: tuple[ModelFile, ...] = ()
     problems: tuple[str, ...] = ()
-    """One sentence for each folder that could not be searched, or not to its end. An absent folder is none."""
+    """One sentence for each folder that could not be searched, or not to its end.
+
+    The absent cache of another program is none.
+    """
     looked: tuple[tuple[str, int], ...] = ()
     """Every folder that was looked at with its time of change in ns; -1: it was not there."""
 
@@ -95,9 +98,10 @@ def find(folders: Iterable[Path]) -> list[ModelFile]:
 
 def search(folders: Iterable[Path]) -> Found:
     """As ``find``, together with what could not be searched."""
-    walk = _Walk()
     roots = [os.path.abspath(folder) for folder in folders]
-    caches: list[tuple[str, Source]] = [(form, source) for folder, source in cache_folders() for form in _forms(folder)]
+    others = cache_folders()
+    caches: list[tuple[str, Source]] = [(form, source) for folder, source in others for form in _forms(folder)]
+    walk = _Walk(frozenset(os.path.abspath(folder) for folder, _ in others))
     models = [
         (group[0].order, _model(group, split, caches), frozenset(file.inode for file in group))
         for folder in roots
@@ -122,8 +126,9 @@ def search(folders: Iterable[Path]) -> Found:
 class _Walk:
     """One search: what it has seen and how much it may still."""
 
-    def __init__(self) -> None:
+    def __init__(self, caches: frozenset[str]) -> None:
         self.problems: list[str] = []
+        self._caches = caches
         self.looked: dict[str, int] = {}
         self._folders = set[tuple[int, int]]()
         self._files = 0
@@ -134,6 +139,8 @@ class _Walk:
             status = os.stat(root)
         except FileNotFoundError:
             self.looked[root] = -1
+            if root not in self._caches and not is_gguf(root):
+                self.problems.append(f"{clean_line(root)}, where models are looked for, is not there.")
             return
         except (OSError, ValueError) as error:
             self.problems.append(_refused(root, error))
@@ -144,6 +151,7 @@ class _Walk:
                 yield file
             return
         pending = [(root, status, 0)] if stat.S_ISDIR(status.st_mode) else []
+        is_deeper = False
         while pending:
             folder, status, depth = pending.pop()
             inode = (status.st_dev, status.st_ino)
@@ -172,11 +180,16 @@ class _Walk:
                             file = self._file(entry.path, entry.name, folder, status)
                             if file is not None:
                                 yield file
-                    elif depth < MAX_DEPTH and entry.is_dir() and not _is_store(folder, entry.name):
-                        below.append((entry.path, entry.stat(), depth + 1))
+                    elif entry.is_dir() and not _is_store(folder, entry.name):
+                        if depth < MAX_DEPTH:
+                            below.append((entry.path, entry.stat(), depth + 1))
+                        else:
+                            is_deeper = True
                 except OSError:  # a broken or circular link, or gone meanwhile
                     continue
             pending.extend(reversed(below))
+        if is_deeper and root not in self._caches:
+            self.problems.append(f"{clean_line(root)} is searched {MAX_DEPTH} folders deep; some lie deeper.")
 
     def look_below(self, root: str) -> None:
         """Note the folders from ``root`` on, without looking for files."""

@@ -139,7 +139,10 @@ def _ports(options: Options) -> "Ports":
         from offtui.models.shelf import Shelf
 
         given = [Path(options.model)] if options.model else []
-        return Shelf(lambda: [*given, paths.guide_model(), *default_folders(options.config)], listener)
+        return Shelf(
+            lambda: [*(path for path in given if path.exists()), paths.guide_model(), *default_folders(options.config)],
+            listener,
+        )
 
     def planner(listener: "Callable[[PlanView | NoPlan], None]") -> "Planning":
         from offtui.planner.planner import Planner, Tools
