@@ -7,7 +7,7 @@ import pytest
 from offtui.engine.state import LoadWanted, TurnWanted, WorkerEnded
 from offtui.errors import UsageError
 from offtui.monitor.history import Event
-from offtui.protocol.events import LoadFailed, Piece, TurnEnded
+from offtui.protocol.events import LoadFailed, Piece, PromptProgress, TurnEnded, TurnStarted
 from offtui.protocol.facts import Failure
 from offtui.recorder import export
 from offtui.recorder.tape import Tape
@@ -65,6 +65,43 @@ def test_tokens_per_second_are_those_since_the_look_before_and_a_gap_between_ans
     show.tape.observe(sample(7.0), show.state)
     show.tape.observe(sample(8.0), show.state)
     assert [value for _, value in show.tape.history.series("tps")][2:] == [40 / 1.5, None]
+
+
+def prompts(show: Show) -> list[float]:
+    return [value for _, value in show.tape.history.series("prompt_tps") if value is not None]
+
+
+def test_a_prompt_that_no_look_saw_shows_its_speed_once() -> None:
+    show = Show()
+    show.load(0.0)
+    show.tape.observe(sample(0.9), show.state)
+    show.hear(TurnWanted(1), 1.0)
+    show.tape.observe(sample(1.0), show.state)
+    show.hear(TurnStarted(1, 120, 20), 1.1)
+    show.hear(Piece(1, "answer", "x", 1, 121, 1.3), 1.3)
+    for at in (1.5, 2.0):
+        show.tape.observe(sample(at), show.state)
+    assert prompts(show) == [pytest.approx(500.0)]
+    show.hear(TurnEnded(1, "end", of(31, 1.0)), 3.2)
+    show.tape.observe(sample(3.2), show.state)
+    assert len(prompts(show)) == 1, "it was told already"
+    show.answer(4.0, 2, tokens=51)
+    show.tape.observe(sample(7.0), show.state)
+    show.tape.observe(sample(8.0), show.state)
+    assert prompts(show)[1:] == [of(51, 1.5).prompt_tps], "by the worker's clock, where all came between two looks"
+
+
+def test_a_prompt_that_is_looked_at_shows_what_is_done_between_two_looks() -> None:
+    show = Show()
+    show.load(0.0)
+    show.hear(TurnWanted(1), 1.0)
+    show.hear(TurnStarted(1, 1000, 0), 1.0)
+    for at, done in ((1.5, 200), (2.0, 500), (2.5, 900)):
+        show.hear(PromptProgress(1, done, 1000), at)
+        show.tape.observe(sample(at), show.state)
+    show.hear(Piece(1, "answer", "x", 1, 1001, 2.7), 2.7)
+    show.tape.observe(sample(3.0), show.state)
+    assert prompts(show) == [600.0, 800.0]
 
 
 def test_joules_of_an_answer_come_from_the_counter_and_are_kept_by_layers() -> None:

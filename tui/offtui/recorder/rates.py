@@ -49,25 +49,41 @@ class Rates:
         self._tokens: tuple[int, int, float] | None = None
         """Turn and moves of it, its tokens and the time of the newest, at the look before."""
         self._prompt: tuple[int, int, float] | None = None
+        """Turn, tokens of its prompt that were done, and time, at the look before; ``None``: none was being read."""
+        self._read: float | None = None
+        """Speed of a prompt that came and went since the look before."""
+        self._live = False
+        """Whether a look has seen tokens of the prompt come."""
         self._ended: Timings | None = None
         """Of the newest answer that has ended; one from before the first look is no news."""
         self._looked = False
 
     def measure(self, now: float, state: SessionState) -> Iterator[tuple[str, float | None]]:
         """``tps`` and ``prompt_tps``; nothing where the next token is only waited for."""
-        yield "prompt_tps", self._reading(now, state)
-        turn = state.turn
+        reading, turn = self._reading(now, state), state.turn
         if turn is not None and turn.last_token is not None and not turn.paused:
             self._looked = True
+            yield "prompt_tps", self._take_read()
             rate = self._writing(turn)
             if rate is not None:
                 yield "tps", rate
             return
-        self._tokens = None
+        seen, self._tokens = self._tokens is not None, None
         looked, self._looked = self._looked, True
         # An answer that came and went between two looks shows with its mean.
         ended, self._ended = self._ended, state.last_timings
-        yield "tps", self._ended.tps if looked and self._ended is not None and self._ended != ended else None
+        news = self._ended if looked and self._ended is not None and self._ended != ended else None
+        yield "tps", news.tps if news is not None else None
+        read = self._take_read() if turn is None else None
+        yield "prompt_tps", reading if turn is not None else news.prompt_tps if news is not None and not seen else read
+
+    def read(self, tokens: int, seconds: float) -> None:
+        """A prompt was evaluated, so many tokens that were not reused; told at the next look, unless one saw it."""
+        self._read = tokens / seconds if tokens > 0 and seconds > 0 and not self._live else None
+
+    def _take_read(self) -> float | None:
+        read, self._read = self._read, None
+        return read
 
     def _writing(self, turn: TurnState) -> float | None:
         assert turn.last_token is not None
@@ -85,9 +101,10 @@ class Rates:
     def _reading(self, now: float, state: SessionState) -> float | None:
         turn = state.turn
         if turn is None or turn.tokens or turn.prompt_tokens is None or turn.paused:
-            self._prompt = None
+            self._prompt, self._live = None, False
             return None
         before, self._prompt = self._prompt, (turn.turn, turn.prompt_done, now)
         if before is None or before[0] != turn.turn or turn.prompt_done <= before[1]:
             return None
+        self._live = True
         return (turn.prompt_done - before[1]) / (now - before[2])

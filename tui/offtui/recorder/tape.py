@@ -67,6 +67,10 @@ class _Open(msgspec.Struct):
 
     turn: int
     began: float
+    started: float | None = None
+    """When its prompt began to be evaluated."""
+    fresh: int = 0
+    """Tokens of the prompt that are not reused."""
     first_token: float | None = None
 
 
@@ -107,6 +111,7 @@ class Tape:
         with self.lock:
             if self._open is not None:
                 self._open.first_token = time
+                self._rates.read(self._open.fresh, time - (self._open.started or time))
                 self._mark(time, Event.FIRST_TOKEN)
 
     def _hear(self, state: SessionState, occurrence: Occurrence, now: float) -> None:
@@ -130,6 +135,8 @@ class Tape:
                 self._open = _Open(turn, now)
             case TurnStarted(prompt_tokens=total, reused_tokens=reused):
                 self._mark(now, Event.PROMPT, f"{total} tokens, {reused} reused")
+                if self._open is not None:
+                    self._open.started, self._open.fresh = now, total - reused
             case TurnEnded(timings=timings, stop=stop):
                 self._mark(now, Event.STOP, stop)
                 self._close(state, now, stop, timings)
