@@ -1,11 +1,14 @@
+import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from offtui.hub import api
 from offtui.hub.client import HubClient
-from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, Info, Range, Readme, Search
+from offtui.hub.web import HubError
+from offtui.hub.wire import Answer, Failed, Found, GetInfo, GetReadme, Info, Looking, Range, Readme, Search
 from offtui.units import GIB
 from tests.fakes.hub import COMMIT, TOKEN, FakeFile, FakeHub, FakeRepo
 
@@ -199,3 +202,42 @@ def test_a_process_that_is_killed_is_said_and_started_anew(hub: FakeHub, client:
     assert failure(info(client, "o/r")).kind == "died"
     assert isinstance(info(client, "o/r"), Info)
     assert client.pid != pid
+
+
+def test_a_search_says_how_far_it_is(hub: FakeHub, client: HubClient) -> None:
+    for n in range(20):
+        hub.repos[f"o/r{n:02}"] = FakeRepo({"m-Q4_0.gguf": FakeFile(b"x" * (n + 1))}, downloads=100 - n)
+    said: list[Looking] = []
+    answer = client.call(Search(id=client.next_id(), size=Range(1, 10)), looking=said.append)
+    assert isinstance(answer, Found)
+    assert len(answer.repos) == 10
+    assert all(f":{hub.port}" in looking.host for looking in said)
+    assert [(looking.looked_at, looking.opened, looking.found) for looking in said] == [
+        (0, 0, 0), (20, 0, 0), (20, 8, 8), (20, 16, 10),
+    ]  # fmt: skip
+
+
+def test_a_search_that_nobody_waits_for_asks_no_more(hub: FakeHub) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(HubError) as raised:
+        api.search(Search(id=1), lambda _: None, stop)
+    assert raised.value.failure.kind == "stopped"
+
+
+@pytest.mark.parametrize("way", ["give_up_all", "close"])
+def test_whoever_waits_for_a_hub_that_is_silent_is_let_go(hub: FakeHub, client: HubClient, way: str) -> None:
+    hub.fail("hang", "/api/models", rate=600)
+    answers: list[Answer] = []
+    asked = threading.Event()
+    thread = threading.Thread(
+        target=lambda: answers.append(client.call(Search(id=1), looking=lambda _: asked.set(), seconds=600)),
+        daemon=True,
+    )
+    thread.start()
+    assert asked.wait(120)
+    getattr(client, way)()
+    thread.join(20)  # the request itself ends after 30 s
+    assert [failure(answer).kind for answer in answers] == ["stopped"]
+    if way == "close":
+        assert failure(client.call(Search(id=2), seconds=600)).kind == "stopped"

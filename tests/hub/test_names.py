@@ -50,6 +50,11 @@ def test_a_wish_is_a_repository_and_a_word(text: str, meant: tuple[str, str]) ->
     assert split_wish(text) == meant
 
 
+def test_a_path_behind_a_repository_is_not_left_out() -> None:
+    with pytest.raises(UsageError, match="OWNER/NAME"):
+        split_wish("o/r/x")
+
+
 @pytest.mark.parametrize("name", ["o", "o/r/x", "../r", "o/..", "o/r\n", "ö/r", "o--x/r", "o/r.git", "-o/r"])
 def test_what_is_no_repository_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="OWNER/NAME"):

@@ -39,7 +39,7 @@ def test_one_number_stands_for_those_around_it(size: int, within: bool) -> None:
 @pytest.mark.parametrize(
     "text",
     ["size:", "size:big", "size:..", "size:8..4GiB", "size:4B..8GiB", "size:8XB", "params:8GiB", "size:<\x1b[2J",
-     "size:1e9", "size:<8GiB<9GiB", "size:" + "9" * 200],
+     "size:1e9", "size:<8GiB<9GiB", "size:0GiB", "params:..0B", "size:" + "9" * 200],
 )  # fmt: skip
 def test_what_is_no_size_is_said(text: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -8,7 +8,7 @@ from huggingface_hub import scan_cache_dir
 from offtui.config import Config
 from offtui.errors import OfftuiError
 from offtui.gguf.library import default_folders, find
-from offtui.hub.tidy import lock_of, locked
+from offtui.hub.tidy import lock_of, locked, tidy
 from offtui.models.removing import remove
 from tests.gguf.test_library import put, put_in_hub, put_in_ollama
 
@@ -92,6 +92,32 @@ def test_what_is_being_downloaded_is_not_taken_away(home: Path, tmp_path: Path) 
         assert all(part.exists() and lock_of(part).exists() for part in parts)
     assert not stale.exists()
     assert not lock_of(stale).exists()
+
+
+def test_the_folder_that_another_program_downloads_into_stays(home: Path) -> None:
+    # huggingface_hub makes the folder of the commit before the first byte, and its link there after the last one
+    hub = home / ".cache/huggingface/hub"
+    put_in_hub(hub, "o/r", "0" * 40, "m.gguf", "b1", 70)
+    waiting = hub / "models--o--r/snapshots" / ("1" * 40)
+    waiting.mkdir()
+    ref = put_ref(hub, "1" * 40)
+    (model,) = find(default_folders(Config()))
+    with locked(hub / ".locks/models--o--r/b2.lock") as ours:
+        assert ours
+        assert remove(model) == 70
+        assert waiting.is_dir()
+        assert ref.exists()
+    tidy(hub / "models--o--r")
+    assert not (hub / "models--o--r").exists()
+
+
+def test_a_folder_that_only_is_called_like_one_of_the_cache_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "models--mine"
+    put(folder / "m.gguf", 7)
+    kept = put(folder / "refs/note", 3)
+    (model,) = find([tmp_path])
+    remove(model)
+    assert kept.exists()
 
 
 def test_a_link_to_a_file_elsewhere_leaves_that_file(tmp_path: Path) -> None:

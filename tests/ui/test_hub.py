@@ -233,6 +233,24 @@ async def test_what_is_on_this_disk_is_marked_and_enter_loads_it(hub: FakeHub, t
         assert screen.app.main.jobs == ()
 
 
+async def test_a_search_says_what_it_waits_for_and_escape_ends_it(hub: FakeHub) -> None:
+    hub.repos["ann/Foo-GGUF"] = FakeRepo({"m-Q4_0.gguf": FakeFile(b"x")})
+    hub.fail("hang", "/api/models", rate=600)
+    async with opened() as (screen, _):
+        await screen.press(*"foo", "enter")
+        await screen.until(lambda: line(screen, "hub-note") == f"asking 127.0.0.1:{hub.port}…", 60)
+        assert "Esc stop" in line(screen, "hub-keys")
+        hub_screen = screen.app.screen
+        assert isinstance(hub_screen, HubScreen)
+        await screen.until(lambda: hub.faults[0].times == 0, 60)  # this search meets it, and not the next
+        await screen.press("escape")
+        await screen.until(lambda: line(screen, "hub-note") == "stopped", 60)
+        assert screen.app.screen is hub_screen
+        assert "Esc back" in line(screen, "hub-keys")
+        await screen.press("enter")
+        await screen.until(lambda: any("ann/Foo" in row for row in rows(screen, "hub-repos")), 60)
+
+
 async def test_no_network_is_said_and_nothing_breaks(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     async with opened(size=(80, 24)) as (screen, _):

@@ -82,7 +82,7 @@ class Process:
 
         match ask:
             case Search():
-                return api.search(ask)
+                return api.search(ask, self.say, self._stops[ask.id].asked)
             case GetInfo():
                 return api.info(ask)
             case GetReadme():

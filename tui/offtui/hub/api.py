@@ -1,6 +1,8 @@
 """Searches, repositories and READMEs: what the hub's API says, cleaned and checked."""
 
 import re
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import Any, cast
@@ -13,7 +15,7 @@ from offtui.hub import web
 from offtui.hub.names import check_repo, is_safe, offers
 from offtui.hub.readme import MAX_CHARACTERS, readme_text
 from offtui.hub.web import HubError
-from offtui.hub.wire import Found, GetInfo, GetReadme, Info, Readme, RemoteFile, Repo, Search, Sort
+from offtui.hub.wire import Found, GetInfo, GetReadme, Info, Looking, Readme, RemoteFile, Repo, Search, Sort
 from offtui.text import clean_line
 
 MAX_FILES = 5000
@@ -33,14 +35,19 @@ _FIELDS = ("author", "downloads", "likes", "gated", "private", "lastModified", "
 _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 
-def search(ask: Search) -> Found:
+def search(ask: Search, say: Callable[[Looking], None], stop: threading.Event) -> Found:
     """Repositories with GGUFs.
 
     The hub knows words, owners and licences. Architectures and sizes it does not, so that more is asked for than is
     wanted, and files are looked at where their size matters.
 
+    Args:
+        ask: what for.
+        say: is told how far it is.
+        stop: set when nobody wants to know any more.
+
     Raises:
-        HubError: they cannot be had.
+        HubError: they cannot be had, or nobody wants to know any more.
     """
     narrow = bool(ask.arch or ask.params or ask.size)
     params: dict[str, Any] = {
@@ -59,6 +66,8 @@ def search(ask: Search) -> Found:
     following = ""
     follows: dict[str, Any] | str = params
     for _ in range(PAGES if narrow else 1):
+        _look(stop)
+        say(Looking(id=ask.id, host=web.host(), looked_at=looked_at, opened=opened, found=len(found)))
         answer, following = web.get_page("/api/models", follows, "a search")
         if not isinstance(answer, list):
             raise HubError("bad_answer", f"{web.host()} did not answer as the hub does when searched.")
@@ -67,8 +76,9 @@ def search(ask: Search) -> Found:
         near = [repo for repo in page if _fits(repo, ask)]
         if ask.size:
             near = near[: MAX_OPENED - opened]
+            at = Looking(id=ask.id, host=web.host(), looked_at=looked_at, opened=opened, found=len(found))
             opened += len(near)
-            near = _of_size(near, ask, ask.limit - len(found))
+            near = _of_size(near, ask, at, say, stop)
         found += near
         if len(found) >= ask.limit or opened >= MAX_OPENED or not following:
             break
@@ -77,13 +87,23 @@ def search(ask: Search) -> Found:
     return Found(id=ask.id, repos=tuple(found[: ask.limit]), looked_at=0 if is_all else looked_at)
 
 
-def _of_size(repos: list[Repo], ask: Search, most: int) -> list[Repo]:
+def _look(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise HubError("stopped", "The search was stopped.")
+
+
+def _of_size(
+    repos: list[Repo], ask: Search, at: Looking, say: Callable[[Looking], None], stop: threading.Event
+) -> list[Repo]:
     """Those with a model of the size that is asked for, in their order."""
+    most = ask.limit - at.found
     found: list[Repo] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(0, len(repos), AT_ONCE):
             if len(found) >= most:
                 break
+            _look(stop)
+            say(msgspec.structs.replace(at, opened=at.opened + start, found=at.found + len(found)))
             tried = pool.map(_with_suits, repos[start : start + AT_ONCE], repeat(ask))
             found += [repo for repo in tried if repo is not None]
     return found

@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from offtui.hub.wire import Answer, Failed, HubFailure, Progress, Request, Stop
+from offtui.hub.wire import Answer, Failed, HubFailure, Looking, OnTheWay, Progress, Request, Stop
 
 HUB_COMMAND = (sys.executable, "-P", "-m", "offtui.hub")
 LEAVE = 2.0
 """Seconds from closing its stdin to SIGKILL."""
 
 Listener = Callable[[Answer], None]
-"""Called on the client's thread for every answer; ``Progress`` is the only one that is not the last."""
+"""Called on the client's thread for every answer; those that are ``OnTheWay`` are not the last."""
 
 _DIED = HubFailure("died", "The process that talks to the hub has ended.", "Try again.")
+_STOPPED = HubFailure("stopped", "It was stopped.")
 
 
 class HubClient:
@@ -47,9 +48,10 @@ class HubClient:
     def ask(self, request: Request, listener: Listener) -> None:
         """Send it; the listener hears every answer, the last of them ``Failed`` at the latest when the process dies."""
         with self._lock:
-            if self._closed:
-                return
+            is_closed = self._closed
             try:
+                if is_closed:
+                    raise BrokenPipeError
                 process = self._running()
                 self._waiting[request.id] = (listener, process)
                 assert process.stdin is not None
@@ -58,7 +60,7 @@ class HubClient:
                 return
             except OSError:
                 self._waiting.pop(request.id, None)
-        listener(Failed(id=request.id, failure=_DIED))
+        listener(Failed(id=request.id, failure=_STOPPED if is_closed else _DIED))
 
     def stop(self, id: int, *, keep: bool = True) -> None:
         """Stop a request, if it still runs."""
@@ -72,8 +74,28 @@ class HubClient:
                 stdin.write(msgspec.json.encode(Stop(id=id, keep=keep)) + b"\n")
                 stdin.flush()
 
+    def give_up(self, id: int) -> None:
+        """Stop a request without waiting for it: its listener hears the end at once."""
+        self.stop(id)
+        with self._lock:
+            waiting = self._waiting.pop(id, None)
+        if waiting is not None:
+            waiting[0](Failed(id=id, failure=_STOPPED))
+
+    def give_up_all(self) -> None:
+        """Whoever waits for an answer hears at once that there is none."""
+        with self._lock:
+            ids = list(self._waiting)
+        for id in ids:
+            self.give_up(id)
+
     def call(
-        self, request: Request, progress: Callable[[Progress], None] | None = None, seconds: float = 120
+        self,
+        request: Request,
+        progress: Callable[[Progress], None] | None = None,
+        seconds: float = 120,
+        *,
+        looking: Callable[[Looking], None] | None = None,
     ) -> Answer:
         """Send it and wait for the last answer; a request that takes longer without a sign gets a failure."""
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
@@ -85,17 +107,24 @@ class HubClient:
                 self.stop(request.id)
                 failure = HubFailure("no_network", "The hub does not answer.", "Check the network and HF_ENDPOINT.")
                 return Failed(id=request.id, failure=failure)
-            if not isinstance(answer, Progress):
+            if isinstance(answer, Progress):
+                if progress is not None:
+                    progress(answer)
+            elif isinstance(answer, Looking):
+                if looking is not None:
+                    looking(answer)
+            else:
                 return answer
-            if progress is not None:
-                progress(answer)
 
     def close(self) -> None:
-        """End the process; what it was asked is not answered any more. May be called again."""
+        """End the process; whoever waits for an answer hears at once that there is none. May be called again."""
         with self._lock:
             self._closed = True
             process, self._process = self._process, None
+            waiting = dict(self._waiting)
             self._waiting.clear()
+        for id, (listener, _) in waiting.items():
+            listener(Failed(id=id, failure=_STOPPED))
         if process is None:
             return
         with contextlib.suppress(OSError):
@@ -135,7 +164,7 @@ class HubClient:
                 continue
             with self._lock:
                 waiting = self._waiting.get(answer.id)
-                if not isinstance(answer, Progress):
+                if not isinstance(answer, OnTheWay):
                     self._waiting.pop(answer.id, None)
             if waiting is not None:
                 waiting[0](answer)

@@ -108,5 +108,7 @@ def split_wish(text: str) -> tuple[str, str]:
     if not wanted and repo.count("/") > 1:  # the address of a file's page
         parts = repo.split("/")
         repo, rest = "/".join(parts[:2]), parts[2:]
-        wanted = "/".join(rest[2:]) if rest[:1] and rest[0] in ("blob", "resolve") else ""
+        if rest[0] not in ("blob", "resolve", "tree", ""):
+            raise UsageError(f"{clean_line(text, 80)!r} is not a repository of the hub; those are called OWNER/NAME.")
+        wanted = "/".join(rest[2:]) if rest[0] in ("blob", "resolve") else ""
     return check_repo(repo), wanted

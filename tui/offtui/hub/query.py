@@ -104,7 +104,14 @@ def parse_params(text: str) -> Range:
 
 
 def _ends(text: str) -> tuple[int, int, str]:
-    """Lower and upper bound, 0 where there is none, and the unit."""
+    """Lower and upper bound, 0 where there is none, and the unit; one of them is not 0."""
+    low, high, unit = _bounds(text)
+    if not (low or high):
+        raise _no_size(text)
+    return low, high, unit
+
+
+def _bounds(text: str) -> tuple[int, int, str]:
     bare = text.strip()
     for sign in ("<=", "≤", "<", ">=", "≥", ">"):
         if bare.startswith(sign):

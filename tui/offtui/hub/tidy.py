@@ -26,6 +26,23 @@ def locked(path: Path) -> Generator[bool]:
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a program holds this lock; one that is not there, nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:  # another user's: who knows
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def drop_parts(parts: Path, pattern: str) -> int:
     """Delete what came of files that were never complete, where nobody is writing to it; bytes that are free now.
 
@@ -56,12 +73,16 @@ def lock_of(part: Path) -> Path:
 def tidy(repository: Path) -> None:
     """Take away what names nothing any more: commits without files, references to them, at last all of it.
 
-    What cannot be deleted stays; it harms nobody.
+    Where any program downloads from the repository nothing is touched: it has made the folder of its commit, and counts
+    on it when its last byte has come. What cannot be deleted stays; it harms nobody.
 
     Args:
         repository: its folder in the cache, ``models--OWNER--NAME``.
     """
     snapshots, blobs, refs = repository / "snapshots", repository / "blobs", repository / "refs"
+    locks = repository.parent / ".locks" / repository.name
+    if not (snapshots.is_dir() or blobs.is_dir()) or any(is_held(lock) for lock in locks.glob("*.lock")):
+        return
     for folder, _, _ in os.walk(snapshots, topdown=False):
         if folder != str(snapshots):
             with contextlib.suppress(OSError):
@@ -76,7 +97,6 @@ def tidy(repository: Path) -> None:
             os.rmdir(folder)
     if _has_any(snapshots) or _has_any(blobs):
         return
-    locks = repository.parent / ".locks" / repository.name
     for lock in locks.glob("*.lock"):
         with locked(lock) as ours:
             if not ours:  # a download that has just begun

@@ -106,7 +106,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="ask"):
 
 
 class Search(_Request, frozen=True, kw_only=True, tag="search"):
-    """Repositories with GGUFs; answered by ``Found``."""
+    """Repositories with GGUFs; answered by ``Looking``…, then ``Found``."""
 
     words: str = ""
     author: str = ""
@@ -174,6 +174,18 @@ Request = Search | GetInfo | GetReadme | GetHeaders | Fetch | Drop | Stop
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
     id: int
+
+
+class Looking(_Answer, frozen=True, kw_only=True, tag="looking"):
+    """How far a search is."""
+
+    host: str
+    """That is asked."""
+    looked_at: int = 0
+    """Repositories so far."""
+    opened: int = 0
+    """Of them those whose files were looked at."""
+    found: int = 0
 
 
 class Found(_Answer, frozen=True, kw_only=True, tag="found"):
@@ -248,4 +260,6 @@ class Failed(_Answer, frozen=True, kw_only=True, tag="failed"):
     failure: HubFailure
 
 
-Answer = Found | Info | Readme | Headers | Progress | Fetched | Failed
+OnTheWay = Progress | Looking
+"""Answers after which another one comes."""
+Answer = Found | Info | Readme | Headers | Progress | Looking | Fetched | Failed

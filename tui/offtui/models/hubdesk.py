@@ -1,7 +1,8 @@
 """What the hub's screen works with: searches, repositories, plans and downloads. Calls wait; they are for threads."""
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -10,12 +11,14 @@ from offtui.errors import UsageError
 from offtui.hub.client import HubClient
 from offtui.hub.names import Offer, offers
 from offtui.hub.query import parse_query
-from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, HubFailure, Info, Readme, Repo, Sort
+from offtui.hub.wire import Failed, Found, GetInfo, GetReadme, HubFailure, Info, Looking, Readme, Repo, Sort
 from offtui.models.downloads import Downloads, Listener, job_of
 from offtui.models.fitting import Here
 from offtui.models.present import on_disk
 from offtui.models.remote import Planned, plan_offer
 from offtui.store.catalogue import Catalogue
+
+Errand = Literal["search", "open", "readme"]
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -35,20 +38,41 @@ class HubDesk:
     def __init__(self, listener: Listener) -> None:
         self._client = HubClient()
         self._leash = Leash()
+        self._asked: dict[str, int] = {}
+        """Of each errand the request that is waited for."""
         self.downloads = Downloads(listener)
 
-    def search(self, words: str, sort: Sort) -> Found | HubFailure:
-        """Repositories with GGUFs; ``author:NAME``, ``size:<8GiB`` and the like among the words narrow it."""
+    def give_up(self, errand: Errand) -> None:
+        """Wait no more for the answer to the newest call of this name, if it still waits."""
+        id = self._asked.pop(errand, None)
+        if id is not None:
+            self._client.give_up(id)
+
+    def give_up_all(self) -> None:
+        """Wait for no answer any more, of plans neither; downloads go on."""
+        self._client.give_up_all()
+
+    def search(self, words: str, sort: Sort, looking: Callable[[Looking], None] | None = None) -> Found | HubFailure:
+        """Repositories with GGUFs; ``author:NAME``, ``size:<8GiB`` and the like among the words narrow it.
+
+        Args:
+            words: as they were typed.
+            sort: which come first.
+            looking: is told how far it is, on the thread of the call.
+        """
         try:
             query = parse_query(words.split())
         except UsageError as error:
             return HubFailure("bad_name", str(error))
-        answer = self._client.call(query.request(self._client.next_id(), sort, 30 if query.size else 60))
+        request = query.request(self._client.next_id(), sort, 30 if query.size else 60)
+        self._asked["search"] = request.id
+        answer = self._client.call(request, looking=looking)
         return answer if isinstance(answer, Found) else _failure(answer)
 
     def open(self, repo: str) -> Opened | HubFailure:
         """A repository and its GGUFs."""
-        answer = self._client.call(GetInfo(id=self._client.next_id(), repo=repo))
+        self._asked["open"] = id = self._client.next_id()
+        answer = self._client.call(GetInfo(id=id, repo=repo))
         if not isinstance(answer, Info):
             return _failure(answer)
         found = tuple(offers(answer.files))
@@ -60,7 +84,8 @@ class HubDesk:
 
     def readme(self, repo: str) -> str | HubFailure:
         """Its README as text."""
-        answer = self._client.call(GetReadme(id=self._client.next_id(), repo=repo))
+        self._asked["readme"] = id = self._client.next_id()
+        answer = self._client.call(GetReadme(id=id, repo=repo))
         return answer.text if isinstance(answer, Readme) else _failure(answer)
 
     def plans(self, opened: Opened, here: Here, wanted: Sequence[Offer]) -> Generator[Planned]:

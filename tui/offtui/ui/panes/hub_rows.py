@@ -12,7 +12,7 @@ from offtui.units import GIB, UNKNOWN, count_text, left_text, params_text, size_
 
 if TYPE_CHECKING:
     from offtui.hub.names import Offer
-    from offtui.hub.wire import Found, Repo, Sort
+    from offtui.hub.wire import Found, Looking, Repo, Sort
     from offtui.models.downloads import Job
     from offtui.models.recommended import Recommendation
     from offtui.models.remote import Planned
@@ -45,6 +45,15 @@ def found_text(found: "Found", sort: "Sort") -> str:
     count = len(found.repos)
     told = f"{count} {'repository' if count == 1 else 'repositories'} by {sort}" if count else "nothing was found"
     return f"{told}; {found.looked_at} were looked at, more words narrow it" if found.looked_at else told
+
+
+def looking_text(looking: "Looking") -> str:
+    """How far a search is."""
+    if not looking.looked_at:
+        return f"asking {clean_line(looking.host, 100)}…"
+    repos = "1 repository" if looking.looked_at == 1 else f"{looking.looked_at} repositories"
+    files = f", into {looking.opened} of them for their files" if looking.opened else ""
+    return f"looked at {repos}{files} · {looking.found} found so far…"
 
 
 def recommended_lines(model: "Recommendation", width: int) -> list[Content]:
@@ -196,8 +205,11 @@ def head_lines(repo: "Repo", commit: str, refused: int) -> list[Content]:
     return lines
 
 
-def keys_line(focus: str, is_opened: bool, sort: str, width: int) -> Content:
-    """The keys that matter, by the id of the part that has the focus; ``""``: a list of repositories or offers."""
+def keys_line(focus: str, is_opened: bool, sort: str, width: int, *, is_asking: bool = False) -> Content:
+    """The keys that matter, by the id of the part that has the focus; ``""``: a list of repositories or offers.
+
+    While something is being asked for, Escape ends that.
+    """
     leave = ("Esc", "back")
     if focus == "hub-words":
         pairs = [("Enter", "search"), ("Tab", "list")]
@@ -208,4 +220,4 @@ def keys_line(focus: str, is_opened: bool, sort: str, width: int) -> Content:
         leave = ("Esc", "list")
     else:
         pairs = [("Enter", "open"), ("r", "readme"), ("s", f"sort: {sort}"), ("/", "search")]
-    return key_line(pairs, width, leave=leave)
+    return key_line(pairs, width, leave=("Esc", "stop") if is_asking else leave)

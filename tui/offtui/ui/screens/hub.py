@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input
+from textual.worker import Worker, get_current_worker  # pyright: ignore[reportUnknownVariableType] -- Worker[Unknown]
 
 from offtui.text import clean_line
 from offtui.ui.command import Where
@@ -20,7 +21,7 @@ from offtui.ui.widgets.rowlist import RowList
 
 if TYPE_CHECKING:
     from offtui.hub.names import Offer
-    from offtui.hub.wire import Found, HubFailure, Repo, Sort
+    from offtui.hub.wire import Found, HubFailure, Looking, Repo, Sort
     from offtui.models.downloads import Job
     from offtui.models.fitting import Here
     from offtui.models.hubdesk import HubDesk
@@ -123,14 +124,26 @@ class HubScreen(HubRepoScreen):
         self._search(self.query_one("#hub-words", Input).value)
 
     def _search(self, words: str) -> None:
-        self.say("searching…")
+        self.begin("search", "searching…")
         sort = self._sort
-        self.off(lambda: self._desk.search(words, sort), self._found, "search")
+        self.off(lambda: self._desk.search(words, sort, self._hear_looking), self._found, "search")
+
+    def _hear_looking(self, looking: "Looking") -> None:
+        """On the thread of the search."""
+        worker = cast("Worker[None]", get_current_worker())
+        if not worker.is_cancelled:
+            self.whole_app.call_from_thread(self._show_looking, worker, looking)
+
+    def _show_looking(self, worker: "Worker[None]", looking: "Looking") -> None:
+        if self.is_mounted and self._errand == "search" and not worker.is_cancelled:
+            self.say(hub_rows.looking_text(looking))
 
     def _found(self, answer: "Found | HubFailure") -> None:
         from offtui.hub.wire import Found
 
+        self._errand = None
         if not isinstance(answer, Found):
+            self.lay_out()
             self.fail(answer)
             return
         self.leave_repo()
@@ -172,10 +185,12 @@ class HubScreen(HubRepoScreen):
         """The README as text."""
         name = self._repo_in_question()
         if name:
-            self.say(f"reading {name}…")
+            self.begin("readme", f"reading {name}…")
             self.off(lambda: self._desk.readme(name), lambda text: self._show_readme(name, text), "readme")
 
     def _show_readme(self, name: str, text: "str | HubFailure") -> None:
+        self._errand = None
+        self.lay_out()
         if not isinstance(text, str):
             self.fail(text)
             return
@@ -291,8 +306,11 @@ class HubScreen(HubRepoScreen):
     # Leaving
 
     def action_back(self) -> None:
-        """From a repository to the list, from there away."""
-        if self._opened is not None and not self.query_one("#hub-words", Input).has_focus:
+        """From what is being asked for, from a repository to the list, from there away."""
+        if self.give_up():
+            self.say("stopped")
+            self.lay_out()
+        elif self._opened is not None and not self.query_one("#hub-words", Input).has_focus:
             self.leave_repo()
             self.say("")
             self.lay_out()
@@ -302,6 +320,7 @@ class HubScreen(HubRepoScreen):
 
     def action_leave(self) -> None:
         """Close; downloads go on."""
+        self.give_up()
         self.dismiss(None)
 
     # Drawing
@@ -322,5 +341,6 @@ class HubScreen(HubRepoScreen):
         rows.styles.height = min(len(jobs), JOBS) + 1
         rows.show(len(jobs), lambda row, width: hub_rows.job_lines(jobs[row], width))
         focus = next((id for id in ("hub-words", "hub-jobs") if self.query_one(f"#{id}").has_focus), "")
-        keys = hub_rows.keys_line(focus, self._opened is not None, self._sort, self.size.width - 2)
+        asking, width = self._errand is not None, self.size.width - 2
+        keys = hub_rows.keys_line(focus, self._opened is not None, self._sort, width, is_asking=asking)
         self.query_one("#hub-keys", Line).show(keys)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from offtui.hub.wire import HubFailure
     from offtui.models.downloads import Job
     from offtui.models.fitting import Here
-    from offtui.models.hubdesk import HubDesk, Opened
+    from offtui.models.hubdesk import Errand, HubDesk, Opened
     from offtui.models.remote import Planned
 
 MANY = 64
@@ -45,19 +45,47 @@ class HubRepoScreen(ErrandScreen):
         self._said = ("", "$quiet")
         self._told_of: tuple[str, str] = ("", "")
         """The row that was said more of than it has room for, and what."""
+        self._errand: Errand | None = None
+        """What is being asked for, and can be given up."""
 
     def open_repo(self, repo: str) -> None:
         """Look at it."""
-        self.say(f"opening {repo}…")
+        self.begin("open", f"opening {repo}…")
         self.off(lambda: self._desk.open(repo), self._show_opened, "open")
+
+    def begin(self, errand: "Errand", what: str) -> None:
+        """Say what is being done; one errand at a time, the one before is not waited for."""
+        self.give_up()
+        self._errand = errand
+        self.say(what)
+        self.lay_out()
+
+    def give_up(self) -> bool:
+        """Wait no more for what is being asked; whether there was something."""
+        errand, self._errand = self._errand, None
+        if errand is None:
+            return False
+        self.call_off(errand)
+        self._desk.give_up(errand)
+        return True
 
     def leave_repo(self) -> None:
         """Look at none; what is still being asked is not waited for."""
         self._opened = None
         if self._rest is not None:
             self._rest.stop()
-        for group in ("open", "plan"):
-            self.call_off(group)
+        if self._errand == "open":
+            self.give_up()
+            self.say("")
+        self.call_off("plan")
+        if self._errand is None:  # threads that wait are few
+            self._desk.give_up_all()
+
+    def on_unmount(self) -> None:
+        """Python waits for its threads when it ends: none of them may wait for the hub."""
+        self.call_off("plan")
+        self.give_up()
+        self._desk.give_up_all()
 
     def say(self, text: str, style: str = "$quiet") -> None:
         """Below, on as many rows as it takes."""
@@ -83,7 +111,9 @@ class HubRepoScreen(ErrandScreen):
     def _show_opened(self, answer: "Opened | HubFailure") -> None:
         from offtui.hub.wire import HubFailure
 
+        self._errand = None
         if isinstance(answer, HubFailure):
+            self.lay_out()
             self.fail(answer)
             return
         self.call_off("plan")
