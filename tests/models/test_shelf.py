@@ -12,9 +12,11 @@ import pytest
 from offtui.engine.state import LoadWanted, Phase, SessionState
 from offtui.models.entries import Entry
 from offtui.models.shelf import Shelf, ShelfView
+from offtui.planner.learning import BANDWIDTH
 from offtui.protocol.events import DeviceMemory, Loaded
 from offtui.protocol.spec import LoadSpec
 from offtui.store.catalogue import Catalogue
+from offtui.store.measurements import Store
 from tests.fakes import gguf_shapes
 from tests.gguf.test_library import put
 from tests.ui.harness import loaded
@@ -78,6 +80,22 @@ def test_files_are_listed_at_once_then_read_and_planned_when_seen(watcher: Watch
     assert fitting.most == 37
     assert fitting.line.startswith(f"{fitting.n_gpu_layers}/37 layers · ")
     assert "~" in fitting.speed
+
+
+def test_what_the_dial_has_measured_meanwhile_counts_when_the_list_is_looked_at_again(
+    watcher: Watcher, folder: Path
+) -> None:
+    path = folder / "qwen3-8b-Q4_K_M.gguf"
+    watcher.until(lambda view: view.unread == 0 and bool(view.entries))
+    watcher.shelf.look([path])
+    watcher.shelf.hear(*up(Path("/m/other.gguf"), device=False))
+    before = watcher.until(lambda view: view.entries[0].fitting is not None).entries[0].fitting
+    assert before is not None
+    store = Store()
+    store.set_constant("RAM", BANDWIDTH, 2e9)
+    store.close()
+    watcher.shelf.look([path])
+    watcher.until(lambda view: (now := view.entries[0].fitting) is not None and now.tps < before.tps / 2)
 
 
 def test_a_budget_holds_for_the_list_too(watcher: Watcher, folder: Path) -> None:

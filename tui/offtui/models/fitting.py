@@ -36,7 +36,7 @@ class Here(msgspec.Struct, frozen=True):
     def is_about(self) -> tuple[object, ...]:
         """What must change for plans to be made anew."""
         free = tuple((fact.name, None if fact.free is None else fact.free // STEP) for fact in self.facts)
-        return free, (self.ram_available or 0) // (4 * STEP)
+        return free, (self.ram_available or 0) // (4 * STEP), self.bandwidth, self.n_threads
 
 
 class Fitting(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,9 +21,10 @@ from offtui.models.fitting import Fitting, Here, fitting_of, here_of
 from offtui.models.integrity import Integrity
 from offtui.models.removing import remove
 from offtui.plan.probe import ElementsReply
+from offtui.planner.learning import learned
 from offtui.protocol.events import DeviceMemory, Loaded, TurnEnded
 from offtui.store.catalogue import Catalogue
-from offtui.store.measurements import Store
+from offtui.store.measurements import Point, Store
 from offtui.units import size_text
 
 POLL = 3.0
@@ -144,6 +145,8 @@ class _Work:
         self._found = Found()
         self._entries: dict[Path, Entry] = {}
         self._here: Here | None = None
+        self._speeds: dict[str, Point] = {}
+        """As they were when the list was looked at last."""
         self._fitted: dict[tuple[str, object], Fitting | None] = {}
         self._to_fit: list[Path] = []
         self._seen: tuple[Path, ...] = ()
@@ -201,6 +204,9 @@ class _Work:
     def look(self, seen: Sequence[Path]) -> None:
         """Plan these."""
         self._seen = tuple(seen)
+        if self._here is not None:  # what was measured since counts, as it does in the dial
+            self._here = msgspec.structs.replace(self._here, bandwidth=learned(self._store).bandwidth)
+            self._speeds = self._store.newest_speeds()
         self._look_again()
 
     def favour(self, path: Path, favourite: bool) -> None:
@@ -258,7 +264,7 @@ class _Work:
             entry = self._entries.get(path)
             if entry is None or entry.facts is None or not entry.is_loadable:
                 continue
-            key = (entry.key, self._here.is_about)
+            key = self._key(entry, self._here)
             if key not in self._fitted:
                 self._to_fit.append(path)
             elif entry.fitting != self._fitted[key]:
@@ -270,8 +276,11 @@ class _Work:
             return
         header = header_of(entry, self._catalogue, self._leash)
         fitting = fitting_of(header, self._here, self._store) if header is not None else None
-        self._fitted[entry.key, self._here.is_about] = fitting
+        self._fitted[self._key(entry, self._here)] = fitting
         self._change(path, fitting=fitting)
+
+    def _key(self, entry: Entry, here: Here) -> tuple[str, object]:
+        return entry.key, (here.is_about, self._speeds.get(str(entry.file.path)))
 
     def _change(self, path: Path, **changes: object) -> None:
         entry = self._entries.get(path)

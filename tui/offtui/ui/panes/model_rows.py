@@ -139,7 +139,9 @@ def details(entry: "Entry", now: float, width: int) -> list[Content]:
         layers = f"{facts.n_layer + 1} layers" if facts.n_layer else "no layers"
         context = f"context {count_text(facts.n_ctx_train)}" if facts.n_ctx_train else "context unknown"
         template = "chat template" if facts.has_template else "no chat template"
-        rows.append(("model", f"{params_text(facts.n_params)} {facts.arch} · {layers} · {context} · {template}"))
+        about = f"{params_text(facts.n_params)} {facts.arch}"
+        belongs = entry.kind in ("mmproj", "lora")
+        rows.append(("model", about if belongs else f"{about} · {layers} · {context} · {template}"))
         if facts.license:
             rows.append(("terms", facts.license))
     if trouble := why_not(entry):
