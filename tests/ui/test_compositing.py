@@ -165,6 +165,36 @@ async def test_a_storm_of_sizes_leaves_the_rows_of_the_last_one(seed: int) -> No
         assert rows == [line_text(line) for line in fresh.view(top, 21)]
 
 
+async def test_what_changes_out_of_sight_costs_no_search_for_places_and_is_there_when_it_comes_into_sight() -> None:
+    app = PanesApp("")
+    async with app.run_test(size=(105, 21)) as pilot:
+        await pilot.pause()
+        side, compositor = app.screen.query_one("#side"), app.screen._compositor
+        line = side.query_one(Line)
+        line.show_lines([Content("before"), *[Content("")] * 89])
+        side.display = False
+        for _ in range(500):
+            await pilot.pause(0.01)
+            if line not in compositor.visible_widgets:
+                break
+        assert app.screen.region  # all places are known
+        searches: list[int] = []
+        arrange = compositor._arrange_root
+        compositor._arrange_root = lambda *args, **options: (searches.append(1), arrange(*args, **options))[1]
+        for number in range(20):
+            line.show_lines([Content(f"after {number}"), *[Content("")] * 89])
+            await pilot.pause(0.05)
+            assert app.screen.query_one(Transcript).region
+        assert len(searches) < 10
+        side.display = True
+        for _ in range(500):
+            await pilot.pause(0.01)
+            if "after 19" in "".join(segment.text for row in compositor.render_strips() for segment in row):
+                break
+        else:
+            raise AssertionError("never seen")
+
+
 def line_text(line: Row) -> str:
     return "".join(run.text for run in line)
 

@@ -144,7 +144,10 @@ class CellScreen(Screen[None]):
             self._on_timer_update()
 
     def paint_soon(self, widget: Widget) -> None:
-        """Paint the regions of a widget that are marked; as its own refresh, without three messages on the way."""
-        if self in self._compositor:
+        """Paint the regions of a widget that are marked; as its own refresh, without three messages on the way.
+
+        One that is out of sight is painted as a whole when it comes into sight; Textual would find all places again.
+        """
+        if self in self._compositor and widget in self._compositor.visible_widgets:
             self._dirty_widgets.add(widget)
             self.check_idle()
