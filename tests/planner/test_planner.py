@@ -264,6 +264,27 @@ def test_a_device_elsewhere_is_not_taken_for_a_card(tmp_path: Path, header: Head
     assert speeds[1] < speeds[0] / 2
 
 
+def test_the_shortest_round_trip_to_a_device_counts(scene: Scene, header: Header) -> None:
+    """A longer one was met by something else that ran."""
+
+    def load(trip: float, extra: int = 0) -> None:
+        fact = loaded_as_planned(header, 20, kind="rpc", extra=extra)
+        memory = tuple(
+            msgspec.structs.replace(each, round_trip=trip if each.kind == "rpc" else None) for each in fact.memory
+        )
+        scene.load(msgspec.structs.replace(fact, memory=memory))
+
+    load(0.5)
+    scene.until(lambda: bool(scene.views))
+    slow = scene.view.rows[20].rate.value
+    load(1e-4)
+    scene.until(lambda: scene.view.rows[20].rate.value > 1.5 * slow)
+    quick, views = scene.view.rows[20].rate.value, len(scene.views)
+    load(0.5, extra=GIB)
+    scene.until(lambda: len(scene.views) > views)
+    assert scene.view.rows[20].rate.value > 0.9 * quick
+
+
 def test_the_constant_of_a_card_is_learned_from_a_load(scene: Scene, header: Header) -> None:
     fact = loaded_as_planned(header, 20)
     scene.load(fact)
