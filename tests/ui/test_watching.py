@@ -13,7 +13,7 @@ from offtui.config import Config
 from offtui.engine.state import Phase, TurnState
 from offtui.monitor.sample import Sample
 from offtui.options import Options
-from offtui.protocol.events import DeviceMemory
+from offtui.protocol.events import DeviceMemory, Piece, PromptProgress, Tokenized, TurnStarted
 from offtui.protocol.facts import DeviceFacts
 from offtui.ui.application import OfftuiApp
 from offtui.ui.interrupting import Word
@@ -27,7 +27,7 @@ from offtui.ui.screens.main import MainScreen
 from offtui.ui.screens.monitor import MonitorScreen
 from offtui.ui.widgets.line import Line
 from tests.recorder.scenes import Show, card, sample
-from tests.ui.harness import GIB, Recorder, Screen, StillShelf, with_recorder
+from tests.ui.harness import GIB, Recorder, Screen, StillShelf, timings, with_recorder
 
 
 class Watch:
@@ -160,6 +160,34 @@ async def test_ctrl_c_stops_in_the_full_monitor_and_quits_the_second_time() -> N
         assert screen.app.is_running
         await screen.press("ctrl+c")
         await screen.until(lambda: screen.app._exit)
+
+
+async def test_the_monitor_tells_of_the_prompt_that_is_read_and_not_of_the_one_before() -> None:
+    async with with_recorder() as (screen, engine):
+        engine.load()
+        await screen.until(lambda: screen.phase is Phase.READY)
+        engine.say(replace(engine.state, last_timings=timings()), Tokenized(0, 0))
+        await screen.until(lambda: "5 of 20 tokens reused" in screen.line("monitor-turn"))
+        await screen.ask("And this?")
+        await screen.until(lambda: bool(engine.submitted))
+        turn, tell = engine.submitted[-1][0], screen.app._sampled
+        busy = engine.with_phase(Phase.GENERATING, turn=TurnState(turn, prompt_tokens=900, prompt_done=0))
+        engine.say(busy, TurnStarted(turn, 900, 0))
+        begun = time.monotonic() + 20.0
+        for seconds, done in ((0.0, 100), (2.0, 400)):
+            busy = replace(busy, turn=replace(busy.turn, prompt_done=done))
+            engine.say(busy, PromptProgress(turn, done, 900))
+            tell(sample(begun + seconds))
+        await screen.until(lambda: "400 of 900 tokens" in screen.line("monitor-turn"))
+        prompt, first = screen.line("monitor-turn").splitlines()
+        assert "150 t/s" in prompt
+        assert "–" in first
+        assert "0 of 900 tokens reused" in first
+        busy = replace(busy, turn=replace(busy.turn, tokens=1))
+        engine.say(busy, Piece(turn, "answer", "Not", 1, 901, time.monotonic()))
+        tell(sample(begun + 4.0))
+        await screen.until(lambda: "400 of 900" not in screen.line("monitor-turn"))
+        assert "–" not in screen.line("monitor-turn").splitlines()[1]
 
 
 async def answered(screen: Screen, engine: Recorder, joules: float | None) -> None:

@@ -73,6 +73,13 @@ class _Open(msgspec.Struct):
     """Tokens of the prompt that are not reused."""
     first_token: float | None = None
 
+    @property
+    def prompt_seconds(self) -> float | None:
+        """What the prompt took, once it is done."""
+        if self.first_token is None or self.started is None:
+            return None
+        return self.first_token - self.started
+
 
 class Tape:
     """Of this process's session, or a copy of another process's that grows by its news."""
@@ -111,7 +118,7 @@ class Tape:
         with self.lock:
             if self._open is not None:
                 self._open.first_token = time
-                self._rates.read(self._open.fresh, time - (self._open.started or time))
+                self._rates.read(self._open.fresh, self._open.prompt_seconds or 0.0)
                 self._mark(time, Event.FIRST_TOKEN)
 
     def _hear(self, state: SessionState, occurrence: Occurrence, now: float) -> None:
@@ -246,6 +253,17 @@ class Tape:
         """How the answer of a turn went; ``None``: it is not there, or no longer."""
         with self.lock:
             return next((answer for answer in reversed(self._answers) if answer.turn == turn), None)
+
+    def so_far(self, state: SessionState) -> tuple[float | None, float | None]:
+        """Of the answer that is being written: tokens per second of its prompt, and seconds to its first token."""
+        with self.lock:
+            begun, turn = self._open, state.turn
+            if begun is None or turn is None or begun.turn != turn.turn or turn.prompt_tokens is None:
+                return None, None
+            if begun.first_token is None:
+                return self.history.series("prompt_tps").newest(), None
+            seconds = begun.prompt_seconds
+            return begun.fresh / seconds if begun.fresh and seconds else None, begun.first_token - begun.began
 
     def joules_by_layers(self) -> dict[int, float]:
         """Joules per token over all answers of the newest model, by their layer count."""

@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.reactive import var
 
-from offtui.engine.state import Phase, SessionState
+from offtui.engine.state import Phase, SessionState, TurnState
 from offtui.monitor.graph import Style, render
 from offtui.monitor.sample import HostSample, Sample
 from offtui.protocol.spec import Placement
@@ -22,7 +22,7 @@ from offtui.ui.rhythm import is_only_memory
 from offtui.ui.widgets.gauges import LABEL, Look, cpu_line, device_lines, flow_text, ram_lines, would_be
 from offtui.ui.widgets.lanes import TOKENS, Window, lane_values, round_up, window_of
 from offtui.ui.widgets.line import Line
-from offtui.units import UNKNOWN, joules_text, rate_text, seconds_text, size_text
+from offtui.units import UNKNOWN, count_text, joules_text, rate_text, seconds_text, size_text
 
 if TYPE_CHECKING:
     from offtui.planner.view import PlanView
@@ -170,8 +170,23 @@ class MonitorPane(Painted, Vertical, can_focus=True):
                 _row("VRAM", f"{_extent_text(vram)} · {layers}", "", width),
                 _row("Energy", " · ".join(took), f"   first token {ttft}", width),
             ]
+        if (turn := self.session.turn) is not None:
+            return self._so_far(turn, width)
         reused = f"   {timings.reused_tokens} of {timings.prompt_tokens} tokens reused" if timings else ""
         return [_row("Prompt", prompt, "", width), _row("First token", ttft, reused, width)]
+
+    def _so_far(self, turn: TurnState, width: int) -> list[Content]:
+        """Of the answer that is being written, not of the one before."""
+        rate, ttft = self._tape.so_far(self.session)
+        total = turn.prompt_tokens
+        done = reused = ""
+        if total is not None:
+            reused = f"   {turn.reused_tokens} of {total} tokens reused"
+            done = f"   {count_text(turn.prompt_done)} of {count_text(total)} tokens" if ttft is None else ""
+        return [
+            _row("Prompt", f"{rate_text(rate)} t/s", done, width),
+            _row("First token", seconds_text(ttft), reused, width),
+        ]
 
 
 def _row(name: str, figure: str, more: str, width: int) -> Content:
