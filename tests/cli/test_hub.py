@@ -73,6 +73,15 @@ def test_what_cannot_be_pulled_is_one_line_and_a_code(offtui, hub: FakeHub, wish
     assert "\x1b" not in outcome.err
 
 
+def test_a_split_model_without_all_its_parts_is_not_pulled(offtui, hub: FakeHub) -> None:
+    hub.repos["ann/lack"] = FakeRepo({f"m-Q4_0-0000{n}-of-00003.gguf": FakeFile(b"x") for n in (1, 3)})
+    for wish in ("ann/lack", "ann/lack:Q4_0"):
+        outcome = offtui("pull", wish)
+        assert outcome.code == 2
+        assert "ann/lack lacks 1 part of m-Q4_0." in outcome.err
+    assert hub.sent == {}
+
+
 def test_without_a_quant_the_one_that_suits_this_machine_is_taken(offtui, hub: FakeHub, tmp_path: Path) -> None:
     big = gguf_shapes.write_sparse(tmp_path / "big.gguf", gguf_shapes.qwen3_32b())
     shape = gguf_shapes.decoder(

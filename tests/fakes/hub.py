@@ -74,7 +74,8 @@ class Fault:
     """Happens to the next requests whose path has ``where`` in it."""
 
     kind: str
-    """``status``, ``cut``, ``slow``, ``html``, ``hang``, ``long``, ``short``, ``rubbish``, ``no_range``, ``loop``."""
+    """``status``, ``cut``, ``slow``, ``html``, ``hang``, ``long``, ``short``, ``rubbish``, ``no_range``, ``loop``,
+    ``endless``."""
     where: str = ""
     times: int = 1
     status: int = 500
@@ -167,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "EntryNotFound")
             return
         self.fake.seen.append((self.command, self.path, dict(self.headers.items())))
-        fault = self.fake.fault(path, "status", "html", "hang", "loop")
+        fault = self.fake.fault(path, "status", "html", "hang", "loop", "endless")
         if fault is not None:
             self._fail(fault)
         elif path == "/api/models":
@@ -185,7 +186,15 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.kind == "hang":
             time.sleep(fault.rate or 60)
             return
-        if fault.kind == "loop":
+        if fault.kind == "endless":
+            self.send_response(200)
+            self.end_headers()
+            self.close_connection = True
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(b"[")
+                while True:
+                    self.wfile.write(b" " * CHUNK)
+        elif fault.kind == "loop":
             self._reply(302, b"", Location=self.path)
         elif fault.kind == "html":
             self._reply(200, b"<html><body>Please sign in</body></html>", **{"Content-Type": "text/html"})

@@ -217,6 +217,12 @@ def test_a_search_says_how_far_it_is(hub: FakeHub, client: HubClient) -> None:
     ]  # fmt: skip
 
 
+def test_an_answer_without_end_is_not_kept(hub: FakeHub, client: HubClient) -> None:
+    hub.fail("endless", "/api/models", times=2)
+    assert failure(client.call(Search(id=client.next_id()))).kind == "bad_answer"
+    assert "without end" in failure(info(client, "o/r")).message
+
+
 def test_a_search_that_nobody_waits_for_asks_no_more(hub: FakeHub) -> None:
     stop = threading.Event()
     stop.set()

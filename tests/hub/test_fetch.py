@@ -106,6 +106,14 @@ def test_a_file_lands_in_a_folder(hub: FakeHub, client: HubClient, tmp_path: Pat
     assert (folder / "m-Q4_0.gguf").read_bytes() == b"mine"
 
 
+def test_a_name_as_long_as_names_can_be_lands_in_a_folder(hub: FakeHub, client: HubClient, tmp_path: Path) -> None:
+    name = "模" * 83 + ".gguf"  # 254 bytes
+    hub.repos["o/long"] = FakeRepo({name: FakeFile(BODY)})
+    done = good(client, repo="o/long", to=tmp_path / "folder")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == [name]
+    assert Path(done.paths[0]).read_bytes() == BODY
+
+
 def test_a_file_that_git_keeps_is_checked_by_gits_hash(hub: FakeHub, client: HubClient) -> None:
     hub.repos["o/small"] = FakeRepo({"s.gguf": FakeFile(b"GGUF small", lfs=False)})
     assert good(client, repo="o/small").sha256 == ("",)

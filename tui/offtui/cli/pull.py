@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(offer, HubFailure):
             return report(offer)
         if offer.missing:
-            raise UsageError(f"{offer.name} lacks {offer.missing} of its parts in {repo}.")
+            raise UsageError(f"{repo} lacks {_count(offer.missing, 'part')} of {offer.name}.")
         to = str(Path(arguments.to).expanduser().absolute()) if arguments.to else ""
         return _pull(client, answer, offer, to, as_json=arguments.json)
     finally:
@@ -82,6 +82,8 @@ def _offer(client: HubClient, info: Info, wanted: str) -> Offer | HubFailure:
         return chosen(found, wanted)
     if len(models) == 1:
         return models[0]
+    if not models and len(found) == 1 and found[0].missing:
+        return found[0]
     if not models:
         return _choose(info.repo.name, found, f"{info.repo.name} has no whole model, but {_count(len(found), 'file')}")
     if len(models) > MANY:

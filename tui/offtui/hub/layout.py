@@ -10,7 +10,7 @@ import msgspec
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
-from offtui.hub.tidy import locked, tidy
+from offtui.hub.tidy import locked, part_stem, tidy
 from offtui.hub.wire import Fetch, RemoteFile
 
 PART: Final = ".incomplete"
@@ -121,5 +121,5 @@ def _in_cache(root: Path, repo: str, commit: str, file: RemoteFile) -> Place:
 
 def _in_folder(folder: Path, file: RemoteFile) -> Place:
     name = file.name.rpartition("/")[2]
-    part = folder / f".{name[:180]}.{file.etag[:12]}{PART}"
+    part = folder / f"{part_stem(name)}{file.etag[:12]}{PART}"
     return Place(file, folder / name, part, part.with_name(part.name + ".lock"))

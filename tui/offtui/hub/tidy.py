@@ -62,6 +62,11 @@ def drop_parts(parts: Path, pattern: str) -> int:
     return freed
 
 
+def part_stem(name: str) -> str:
+    """How the part of a file begins in a folder of the user's; whole names may be as long as a name can be."""
+    return "." + name.encode()[:180].decode("utf-8", "ignore") + "."
+
+
 def lock_of(part: Path) -> Path:
     """Of a part in Hugging Face's cache, or in a folder of the user's."""
     if part.parent.name == "blobs" and part.parent.parent.name.startswith("models--"):

@@ -1,6 +1,7 @@
 """Requests to the hub through huggingface_hub's own client: with deadlines, and with every failure as one sentence."""
 
 import contextlib
+import json
 import re
 import socket
 import time
@@ -19,12 +20,14 @@ from huggingface_hub.utils import build_hf_headers  # pyright: ignore[reportUnkn
 from offtui import __version__
 from offtui.hub.wire import HubFailure, HubFailureKind
 from offtui.text import clean_line
-from offtui.units import seconds_text
+from offtui.units import MIB, seconds_text
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 30.0
 """Without a byte."""
 
+MAX_ANSWER: Final = 64 * MIB
+"""Bytes of an answer of the API; a repository of 5000 files takes some two MiB."""
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds that a download waits where the hub asks to; where it is more, it ends and says so."""
 MAX_RETRY_AFTER: Final = 7 * 86400.0
@@ -115,12 +118,17 @@ def get_page(path: str, params: Mapping[str, Any] | str, what: str) -> tuple[Any
     """
     with translated(what):
         query = params if isinstance(params, str) else dict(params)
-        response: Any = session().get(f"{endpoint()}{path}", params=query, headers=headers())
-        check(response, what)
-        try:
+        body = bytearray()
+        with session().stream("GET", f"{endpoint()}{path}", params=query, headers=headers()) as response:
+            check(response, what)
             following = str(response.links.get("next", {}).get("url", ""))
-            return response.json(), urlsplit(following).query
-        except ValueError:
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) > MAX_ANSWER:
+                    raise HubError("bad_answer", f"{host()} answers without end when asked for {what}.")
+        try:
+            return json.loads(body), urlsplit(following).query
+        except (ValueError, RecursionError):
             message = f"{host()} did not answer as the hub does when asked for {what}."
             raise HubError("bad_answer", message, "A proxy or a sign-in page may be in the way.") from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from offtui.errors import OfftuiError
 from offtui.gguf.library import ModelFile
 from offtui.gguf.names import is_gguf
-from offtui.hub.tidy import drop_parts, tidy
+from offtui.hub.tidy import drop_parts, part_stem, tidy
 from offtui.text import clean_line
 
 
@@ -47,7 +47,7 @@ def remove(file: ModelFile) -> int:
             if path.parent == repository / "blobs":
                 freed += drop_parts(path.parent, f"{glob.escape(path.name)}.*incomplete")
         elif is_gguf(path.name):
-            freed += drop_parts(path.parent, f".{glob.escape(path.name[:180])}.*.incomplete")
+            freed += drop_parts(path.parent, f"{glob.escape(part_stem(path.name))}*.incomplete")
     for repository in repositories:
         tidy(repository)
     return freed
