@@ -530,3 +530,16 @@ def test_whatever_is_killed_in_a_move_nothing_wrong_is_said_and_nobody_stays(sta
 
 def _at_rest(state: SessionState) -> bool:
     return state.phase in (Phase.READY, Phase.CRASHED, Phase.EMPTY) and state.move is None
+
+
+def test_what_is_up_already_is_not_loaded_again(start: Start) -> None:
+    """Layers that were left open, filled in as they turned out: from then on they are what is wanted."""
+    life = start()
+    life.load("good.gguf")
+    for layers in (13, 13, None):
+        want(life, layers)
+        life.wait(lambda s, layers=layers: s.wanted.n_gpu_layers == layers and s.move is None)
+        if layers:
+            assert len(life.of(Loaded)) == 1
+    # what was left open is to be found anew then
+    life.wait(lambda s: s.move is None and len(life.of(Loaded)) == 2)

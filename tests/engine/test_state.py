@@ -117,7 +117,7 @@ TABLE = [
     (LOADING, LoadWanted(B), {"phase": Phase.STOPPING, "wanted": B, "replacing": True}),
     (WAITING, LoadWanted(B), {"wanted": B}),
     (READY, LoadWanted(A), {}),
-    (READY, LoadWanted(UP.spec), {}),
+    (READY, LoadWanted(UP.spec), {"wanted": UP.spec}),
     (READY, LoadWanted(B), {"phase": Phase.STOPPING, "wanted": B, "replacing": True}),
     (GENERATING, LoadWanted(B), {"phase": Phase.STOPPING, "wanted": B, "replacing": True}),
     (REPLACING, LoadWanted(A), {"wanted": A}),
@@ -275,7 +275,7 @@ class AnyStory(RuleBasedStateMachine):
     def a_wish_is_remembered(self, spec) -> None:
         held = holds(self.state, spec)
         self.before, self.state = self.state, advance(self.state, LoadWanted(spec))
-        assert (self.state == self.before) if held else (self.state.wanted == spec)
+        assert (self.state == replace(self.before, wanted=spec)) if held else (self.state.wanted == spec)
 
     @precondition(lambda self: self.state.has_worker)
     @rule(failure=st.none() | FAILURES)

@@ -246,3 +246,13 @@ def test_a_number_of_layers_is_one_of_the_placement_that_is_up() -> None:
     made.set("set.placement", "best")
     made.layers_text("auto", state)
     assert (engine.wanted[-1].n_gpu_layers, engine.wanted[-1].placement) == (None, "best")
+
+
+def test_what_is_up_already_is_said_to_be_so() -> None:
+    made, engine = steering(model="good.gguf")
+    up = loaded(engine.wanted[-1], 4, 13, device=True)
+    made.note(SessionState(phase=Phase.READY, wanted=engine.wanted[-1], loaded=up, last_good=up.spec))
+    state = SessionState(phase=Phase.READY, wanted=engine.wanted[-1], loaded=up)
+    assert made.layers_text(str(up.spec.n_gpu_layers), state).startswith("already so: 4 of 13 layers")
+    assert "already so" not in made.layers_text("9", state)
+    assert "already so" not in made.set("set.kv", "q8_0")

@@ -175,7 +175,12 @@ def holds(state: SessionState, spec: LoadSpec) -> bool:
     """Whether ``spec`` is loaded already, or on its way."""
     if state.phase is Phase.LOADING or state.replacing or state.move is not None:
         return spec == state.wanted
-    return state.loaded is not None and spec in (state.wanted, state.loaded.spec)
+    if state.loaded is None or state.wanted is None:
+        return False
+    # or what was left open, filled in as it turned out
+    up, wanted = state.loaded.spec, state.wanted
+    layers = replace(wanted, n_gpu_layers=up.n_gpu_layers, placement=up.placement)
+    return spec in (wanted, up, layers, replace(wanted, n_ctx=up.n_ctx), replace(layers, n_ctx=up.n_ctx))
 
 
 def stays(state: SessionState, spec: LoadSpec) -> bool:
@@ -272,7 +277,7 @@ def _moving(state: SessionState, occurrence: Moving) -> SessionState:
 
 def _load_wanted(state: SessionState, spec: LoadSpec) -> SessionState:
     if holds(state, spec):
-        return state
+        return replace(state, wanted=spec)
     if stays(state, spec):
         return replace(state, replacing=False, wanted=spec, failure=None)
     phase = Phase.STOPPING if state.has_worker else Phase.LOADING

@@ -9,7 +9,7 @@ import msgspec
 
 from offtui import paths
 from offtui.engine.moves import MoveBegan, MoveFailed
-from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded
+from offtui.engine.state import Occurrence, Phase, SessionState, WorkerEnded, holds
 from offtui.errors import UsageError
 from offtui.protocol.events import Loaded, LoadFailed
 from offtui.protocol.facts import Failure
@@ -147,8 +147,8 @@ class Steering:
             settings = self._recalled(settings, (settings.opened_with.told - {"n_gpu_layers"}) | told)
         return settings
 
-    def layers_text(self, text: str, state: SessionState) -> None:
-        """The split as it was typed.
+    def layers_text(self, text: str, state: SessionState) -> str:
+        """The split as it was typed; a word where it is what is up.
 
         Raises:
             UsageError: it cannot be meant.
@@ -156,7 +156,12 @@ class Steering:
         loaded = state.loaded
         layers = parse_layers(text, loaded.layers if loaded else None)
         # a number is one of the placement that is up, whichever it turned out to be
-        self.layers(layers, loaded.spec.placement if loaded is not None and layers is not None else None)
+        settings = self.settings.with_layers(
+            layers, loaded.spec.placement if loaded is not None and layers is not None else None
+        )
+        word = self._already(settings.spec)
+        self._want(settings)
+        return word
 
     def model(self, path: Path) -> None:
         """Another model, with the settings it had the last time."""
@@ -178,9 +183,17 @@ class Steering:
         """
         word, change = _OF_THE_LOAD[command]
         settings = change(self.settings, text)
-        price = self._price(settings.spec)
+        price = self._already(settings.spec) or self._price(settings.spec)
         self._want(settings)
         return " · ".join(part for part in (f"{word}: {text}", price) if part)
+
+    def _already(self, spec: LoadSpec) -> str:
+        """That nothing is to be loaded; empty: something is."""
+        state = self._state
+        if state.loaded is None or state.replacing or state.move is not None or not holds(state, spec):
+            return ""
+        layers = state.loaded.layers
+        return f"already so: {layers.got} of {layers.max} layers, context of {state.loaded.n_ctx} tokens"
 
     def go_back(self) -> None:
         """The load that ``way_back_name`` names."""
@@ -338,7 +351,8 @@ class Steering:
         self.settings = settings
         if self._short is not None and self._short.model != settings.spec.model:
             self._short = None
-        self._layers, self._is_coming = None, True
+        if not holds(self._state, settings.spec):
+            self._layers, self._is_coming = None, True
         self._came_up = self._is_fallback = False
         if self._engine is not None:
             self._engine.want(settings.spec)

@@ -201,7 +201,8 @@ class MainScreen(ComparingScreen):
         argument = call.argument
         match call.command.id:
             case "dial.open" if argument:
-                self.steering.layers_text(argument, self.session)
+                if word := self.steering.layers_text(argument, self.session):
+                    self.flash(word, "$primary")
             case "models.open" if argument:
                 self.steering.model_text(argument)
             case "hub.open" if argument:
