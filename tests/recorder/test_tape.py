@@ -205,6 +205,7 @@ def test_the_history_becomes_a_table_and_a_document(tmp_path: Path) -> None:
     export.write(show.tape, tmp_path / "a.json")
     document = json.loads((tmp_path / "a.json").read_text())
     assert document["columns"][:3] == ["time", "vram", "ram"]
+    assert [str(value) for value in document["rows"][0][1:3]] == [str(2 * 2**30), str(4 * 2**30)]
     assert document["rows"][0][document["columns"].index("bandwidth")] is None
     assert document["answers"][0]["n_gpu_layers"] == 4
     assert document["answers"][0]["energy_j"] == pytest.approx(25.0)

@@ -75,7 +75,7 @@ def _json(tape: Tape, names: list[str], rows: list[list[float | None]]) -> str:
     answers = tape.answers()
     document: dict[str, Any] = {
         "columns": ["time", *names],
-        "rows": [[_when(tape, row[0] or 0.0), *row[1:]] for row in rows],
+        "rows": [[_when(tape, row[0] or 0.0), *map(_whole, row[1:])] for row in rows],
         "marks": [{"time": _when(tape, mark.time), "event": mark.event, "note": mark.note} for mark in marks],
         "answers": [
             {
@@ -97,6 +97,11 @@ def _when(tape: Tape, time: float) -> str:
     if wall is None:
         return f"{time:.3f}"
     return datetime.datetime.fromtimestamp(wall).astimezone().isoformat(timespec="milliseconds")
+
+
+def _whole(value: float | None) -> float | None:
+    """Bytes, tokens and layers without a fraction."""
+    return int(value) if value is not None and value == int(value) else value
 
 
 def _number(value: float) -> str:
