@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 TOKEN = "hf_onlyForTestsAAAA"
 COMMIT = "a" * 40
@@ -269,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "EntryNotFound")
         elif fake.lfs:
             self._reply(
-                302, b"", Location=f"{self.fake.cdn}/cdn/{name}/{file}",
+                302, b"", Location=f"{self.fake.cdn}/cdn/{name}/{quote(file)}",
                 **{"X-Linked-Etag": f'"{fake.etag}"', "X-Linked-Size": str(fake.size), "X-Repo-Commit": COMMIT},
             )  # fmt: skip
         else:
