@@ -10,6 +10,7 @@ from offtui.gguf.library import ModelFile
 from offtui.options import Options
 from offtui.protocol.events import LoadFailed
 from offtui.protocol.facts import Failure
+from offtui.ui import arming
 from offtui.ui.panes.dial import DialPane
 from offtui.ui.panes.models import ModelList
 from offtui.ui.widgets.prompt import Prompt
@@ -220,7 +221,8 @@ async def test_with_no_model_the_question_stays_and_the_list_opens() -> None:
         assert engine.submitted == []
 
 
-async def test_ctrl_c_by_priority() -> None:
+async def test_ctrl_c_by_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arming, "TWICE", 600.0)  # a slow machine must not take longer between two keys than a person
     async with with_recorder() as (screen, engine):
         await screen.press("ctrl+c")
         assert engine.stops == 1, "it gives up the load"

@@ -15,6 +15,7 @@ from offtui.monitor.sample import Sample
 from offtui.options import Options
 from offtui.protocol.events import DeviceMemory, Piece, PromptProgress, Tokenized, TurnStarted
 from offtui.protocol.facts import DeviceFacts
+from offtui.ui import arming
 from offtui.ui.application import OfftuiApp
 from offtui.ui.interrupting import Word
 from offtui.ui.panes.dial import DialPane
@@ -138,7 +139,8 @@ async def test_the_keys_of_other_places_lead_there_from_the_full_monitor(
         assert not any(isinstance(each, MonitorScreen) for each in screen.app.screen_stack)
 
 
-async def test_ctrl_c_stops_in_the_full_monitor_and_quits_the_second_time() -> None:
+async def test_ctrl_c_stops_in_the_full_monitor_and_quits_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arming, "TWICE", 600.0)  # a slow machine must not take longer between two keys than a person
     async with with_recorder() as (screen, engine):
         engine.load()
         await screen.until(lambda: screen.phase is Phase.READY)
