@@ -48,8 +48,10 @@ def run(options: Options, ports: "Ports | None" = None) -> int:
     """
     _prepare_environment()
     gc.disable()  # until the first picture: of what is made for it nothing is garbage
+    from offtui.ui import pasting
     from offtui.ui.application import OfftuiApp
 
+    pasting.install()
     app = OfftuiApp(options, ports or _ports(options))
     ended_by = _Signals(app)
     _watch_terminal()
