@@ -1,6 +1,7 @@
 """``python -m tests.bench [NAME…]``: run the benchmarks, print their tables, write JSON."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "latest.json")
     arguments = parser.parse_args()
+    root = Path(__file__).parents[2]
+    os.environ["PYTHONPATH"] = f"{root / 'tui'}{os.pathsep}{root}"  # of the programs that are measured
     unknown = set(arguments.names) - set(BENCHES)
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
